@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trust import (
+    AuthorEdges,
+    ConfigError,
+    GraphLimits,
+    GraphSnapshot,
+    SelfEdgeError,
+    TooManyEdgesError,
+    TrustGraph,
+    WeightError,
+)
+
+KEYS = st.integers(0, 9)
+LISTS = st.dictionaries(
+    KEYS,
+    st.tuples(
+        st.dictionaries(KEYS, st.floats(0.001, 1e6), max_size=5),
+        st.dictionaries(st.sampled_from("uvwxyz"), st.floats(0.001, 1e6), max_size=4),
+    ),
+    max_size=8,
+)
+
+
+def edges_of(trust: dict[Hashable, float], items: dict[Hashable, float] | None = None) -> AuthorEdges:
+    return AuthorEdges(trust, items or {})
+
+
+def shares(snap: GraphSnapshot, side: str) -> dict[Hashable, dict[Hashable, float]]:
+    rows = getattr(snap, side)
+    sources = snap.items if side == "item_peers" else snap.peers
+    targets = snap.items if side == "peer_items" else snap.peers
+    return {
+        source: {
+            targets[c]: s for c, s in zip(rows.row(i).tolist(), rows.row_shares(i).tolist(), strict=True)
+        }
+        for i, source in enumerate(sources)
+    }
+
+
+def same(left: GraphSnapshot, right: GraphSnapshot) -> bool:
+    sides = ("trust", "peer_items", "item_peers")
+    arrays = ("indptr", "columns", "shares", "cumulative")
+    return (left.peers, left.items) == (right.peers, right.items) and all(
+        np.array_equal(getattr(getattr(left, side), name), getattr(getattr(right, side), name))
+        for side in sides
+        for name in arrays
+    )
+
+
+@given(LISTS)
+def test_snapshot_states_every_edge_normalised_per_author(lists) -> None:
+    graph = TrustGraph()
+    for author, (trust, items) in lists.items():
+        graph.replace(author, edges_of({k: w for k, w in trust.items() if k != author}, items))
+    snap = graph.snapshot()
+    trust_shares, item_shares = shares(snap, "trust"), shares(snap, "peer_items")
+    for author, (trust, items) in lists.items():
+        trust = {k: w for k, w in trust.items() if k != author}
+        assert trust_shares[author] == pytest.approx({k: w / sum(trust.values()) for k, w in trust.items()})
+        assert item_shares[author] == pytest.approx({k: w / sum(items.values()) for k, w in items.items()})
+    for item, holders in shares(snap, "item_peers").items():
+        held = {peer: row[item] for peer, row in item_shares.items() if item in row}
+        assert holders == pytest.approx({peer: share / sum(held.values()) for peer, share in held.items()})
+
+
+@given(LISTS, st.randoms(use_true_random=False))
+def test_snapshot_does_not_depend_on_the_order_of_arrival(lists, random) -> None:
+    def build(authors: list[int], reverse: bool) -> GraphSnapshot:
+        graph = TrustGraph()
+        for author in authors:
+            trust, items = lists[author]
+            kept = [(k, w) for k, w in trust.items() if k != author]
+            graph.replace(author, edges_of(dict(kept[::-1] if reverse else kept), items))
+        return graph.snapshot()
+
+    shuffled = list(lists)
+    random.shuffle(shuffled)
+    assert same(build(list(lists), False), build(shuffled, True))
+
+
+def test_keys_of_several_types_get_a_fixed_order() -> None:
+    graph = TrustGraph()
+    graph.replace("a", edges_of({1: 1.0, b"b": 1.0, (2, "x"): 1.0}))
+    assert graph.snapshot().peers == (b"b", 1, "a", (2, "x"))
+
+
+@pytest.mark.parametrize("scale", [5e-324, 1e-300, 1.0, 1e9, 1.7e307])
+def test_only_ratios_of_weights_matter(scale: float) -> None:
+    graph, plain = TrustGraph(), TrustGraph()
+    graph.replace("a", edges_of({"b": scale, "c": 10 * scale}, {"x": scale}))
+    graph.replace("b", edges_of({"a": 1.0}))
+    plain.replace("a", edges_of({"b": 1.0, "c": 10.0}, {"x": 1.0}))
+    plain.replace("b", edges_of({"a": 1.0}))
+    scaled, unscaled = shares(graph.snapshot(), "trust"), shares(plain.snapshot(), "trust")
+    assert scaled["a"] == pytest.approx(unscaled["a"])
+    assert scaled["b"] == unscaled["b"] == {"a": 1.0}
+
+
+def test_replace_replaces_the_whole_list() -> None:
+    graph = TrustGraph()
+    graph.replace("a", edges_of({"b": 1.0, "c": 1.0}, {"x": 1.0}))
+    graph.replace("a", edges_of({"d": 2.0}, {"y": 1.0}))
+    snap = graph.snapshot()
+    assert snap.peers == ("a", "d")
+    assert snap.items == ("y",)
+    assert len(graph) == 1
+
+
+def test_an_empty_list_and_remove_both_withdraw_everything() -> None:
+    graph = TrustGraph()
+    graph.replace("a", edges_of({"b": 1.0}, {"x": 1.0}))
+    graph.replace("a", edges_of({}))
+    assert graph.snapshot().peers == ("a",)
+    assert "a" in graph
+    assert graph.remove("a") is True
+    assert graph.remove("a") is False
+    assert graph.snapshot().peers == ()
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (lambda: edges_of({"b": float("nan")}), WeightError),
+        (lambda: edges_of({"a": 1.0}), SelfEdgeError),
+        (lambda: edges_of({str(i): 1.0 for i in range(33)}), TooManyEdgesError),
+        (lambda: edges_of({}, {str(i): 1.0 for i in range(65)}), TooManyEdgesError),
+    ],
+)
+def test_a_refused_list_leaves_the_graph_as_it_was(make, error) -> None:
+    graph = TrustGraph()
+    graph.replace("a", edges_of({"b": 1.0}, {"x": 1.0}))
+    graph.replace("b", edges_of({"a": 1.0}))
+    before, order = graph.snapshot(), graph.authors
+    with pytest.raises(error):
+        graph.replace("a", make())
+    assert same(before, graph.snapshot())
+    assert graph.authors == order
+
+
+def test_the_least_visited_author_is_evicted_then_the_oldest() -> None:
+    graph = TrustGraph(GraphLimits(authors=3))
+    for author in "abc":
+        assert graph.replace(author, edges_of({})) == ()
+    graph.set_hits({"a": 5, "b": 1, "c": 1, "d": 1})
+    graph.replace("b", edges_of({}))  # b is now newer than c
+    assert graph.replace("d", edges_of({})) == ("c",)
+    assert graph.authors == ("a", "b", "d")
+
+
+def test_a_crowd_of_unknown_authors_cannot_push_out_visited_ones() -> None:
+    graph = TrustGraph(GraphLimits(authors=3), pinned=["ego"])
+    for author in ("ego", "friend", "other"):
+        graph.replace(author, edges_of({}))
+    graph.set_hits({"friend": 900, "other": 4})
+    for crowd in range(50):
+        assert graph.replace(crowd, edges_of({"friend": 1.0})) == (crowd,)
+    assert graph.authors == ("ego", "friend", "other")
+
+
+def test_a_pinned_author_stays_even_when_walks_never_visit_it() -> None:
+    graph = TrustGraph(GraphLimits(authors=2), pinned=["ego"])
+    graph.replace("ego", edges_of({}))
+    for author in range(20):
+        graph.replace(author, edges_of({}))
+    assert graph.authors == ("ego", 19)
+
+
+@given(st.lists(st.tuples(KEYS, st.integers(0, 3)), max_size=40))
+def test_the_store_never_exceeds_its_limit(arrivals) -> None:
+    graph = TrustGraph(GraphLimits(authors=4), pinned=[0])
+    for author, hits in arrivals:
+        graph.set_hits({author: hits})
+        before = set(graph.authors)
+        gone = graph.replace(author, edges_of({}))
+        assert len(graph) <= 4
+        assert set(graph.authors) == (before | {author}) - set(gone)
+        assert 0 not in gone
+
+
+def test_limits_that_leave_no_room_are_refused() -> None:
+    with pytest.raises(ConfigError):
+        GraphLimits(authors=0)
+    with pytest.raises(ConfigError):
+        TrustGraph(GraphLimits(authors=1), pinned=["ego"])
+
+
+def test_snapshot_arrays_are_read_only() -> None:
+    graph = TrustGraph()
+    graph.replace("a", edges_of({"b": 1.0}))
+    with pytest.raises(ValueError, match="read-only"):
+        graph.snapshot().trust.shares[0] = 2.0

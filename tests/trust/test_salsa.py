@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trust import ConfigError, MeritRankConfig, SalsaConfig, rank_items, rank_peers
+
+WALKS = 4_000
+RAW = SalsaConfig(walks=WALKS, min_support=1, max_hops=500)
+PEERS = MeritRankConfig(walks=2_000, min_hits=1)
+NODE = st.integers(0, 6)
+ITEM = st.sampled_from("uvwxyz")
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@st.composite
+def worlds(draw):
+    weight = st.integers(1, 9).map(float)
+    rows = draw(st.dictionaries(NODE, st.dictionaries(NODE, weight, min_size=1, max_size=3), min_size=1))
+    trust = {0: {1: 1.0, 2: 2.0}} | {a: {b: w for b, w in row.items() if b != a} for a, row in rows.items()}
+    items = draw(st.dictionaries(NODE, st.dictionaries(ITEM, weight, min_size=1, max_size=4), min_size=1))
+    return trust, items
+
+
+def start_mixture(items, ego, first) -> dict:
+    own = len(items.get(ego, {}))
+    total = sum(first.values())
+    starts = {peer: (5 / (own + 5)) * weight / total for peer, weight in first.items()} if total else {}
+    return {peer: share for peer, share in (starts | {ego: own / (own + 5)}).items() if peer in items}
+
+
+@pytest.mark.parametrize("trust_weighted", [True, False])
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(world=worlds(), alpha=st.sampled_from([0.1, 0.15, 0.4]), seed=st.integers(0, 2**32))
+def test_item_scores_agree_with_the_markov_chain(
+    exact, trust_weighted: bool, world, alpha: float, seed: int
+) -> None:
+    trust, items = world
+    snap = exact.snapshot(trust, items)
+    peers = rank_peers(snap, 0, PEERS, rng(seed))
+    config = dataclasses.replace(RAW, alpha=alpha, trust_weighted=trust_weighted)
+    ranking = rank_items(snap, 0, peers, config, rng(seed + 1))
+    if trust_weighted:
+        first = entry = {scored.peer: scored.score for scored in peers.scores}
+    else:
+        first, entry = trust[0], {peer: 1.0 for peer in items if peer != 0}
+    starts = start_mixture(items, 0, first)
+    expected = exact.item_hits(items, starts, entry, alpha)
+    for item, share in expected.items():
+        assert ranking.score_of(item) == pytest.approx(share, abs=exact.noise(share, WALKS))
+
+
+@settings(derandomize=True, max_examples=40, deadline=None)
+@given(world=worlds(), seed=st.integers(0, 2**32))
+def test_every_item_names_trusted_supporters_and_the_friends_they_came_through(exact, world, seed) -> None:
+    trust, items = world
+    snap = exact.snapshot(trust, items)
+    peers = rank_peers(snap, 0, PEERS, rng(seed))
+    ranking = rank_items(snap, 0, peers, RAW, rng(seed))
+    for scored in ranking.scores:
+        assert scored.n_supporters == len(scored.supporters)
+        shares = [share for _, share in scored.supporters]
+        assert shares == sorted(shares, reverse=True)
+        for peer, _ in scored.supporters:
+            assert peer != 0
+            assert scored.item in items[peer]
+            assert peers.score_of(peer) > 0.0
+        assert {friend for friend, _ in scored.friends} <= set(trust[0])
+        if scored.supporters:
+            assert sum(shares) == pytest.approx(1.0)
+            assert sum(share for _, share in scored.friends) == pytest.approx(1.0)
+        else:
+            assert scored.item in items[0]  # only the ego's own start led there
+    assert [s.score for s in ranking.scores] == sorted((s.score for s in ranking.scores), reverse=True)
+    assert ranking.top(2) == ranking.scores[:2]
+
+
+def test_supporters_and_friends_of_a_small_world(exact) -> None:
+    trust = {"e": {"anna": 1.0, "bert": 1.0}, "anna": {"carl": 1.0}}
+    items = {"anna": {"x": 1.0}, "bert": {"y": 1.0}, "carl": {"x": 1.0}}
+    snap = exact.snapshot(trust, items)
+    peers = rank_peers(snap, "e", MeritRankConfig(beta=0.0), rng())
+    ranking = rank_items(snap, "e", peers, SalsaConfig(), rng())
+    x, y = sorted(ranking.scores, key=lambda scored: str(scored.item))
+    assert [peer for peer, _ in x.supporters] == ["anna", "carl"]
+    assert x.supporters[0][1] == pytest.approx(1 / 1.85, abs=0.03)
+    assert x.friends == (("anna", pytest.approx(1.0)),)
+    assert (y.supporters, y.friends) == ((("bert", 1.0),), (("bert", 1.0),))
+    assert x.score + y.score == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("trust_weighted", [True, False])
+def test_the_ego_is_a_start_only(exact, trust_weighted: bool) -> None:
+    # The ego alone holds "secret"; could a walk enter the ego from "shared", it would get there often.
+    trust = {"e": {"a": 1.0}, "a": {"e": 1.0}}
+    items = {"e": {"shared": 9.0, "secret": 1.0}, "a": {"shared": 1.0}}
+    snap = exact.snapshot(trust, items)
+    peers = rank_peers(snap, "e", PEERS, rng())
+    config = dataclasses.replace(RAW, trust_weighted=trust_weighted)
+    ranking = rank_items(snap, "e", peers, config, rng())
+    share = 2 / 7 * 0.1
+    assert ranking.score_of("secret") == pytest.approx(share, abs=exact.noise(share, WALKS))
+
+
+def test_a_peer_without_trust_cannot_be_entered(exact) -> None:
+    trust = {"e": {"a": 1.0}, "stranger": {"e": 1.0, "a": 1.0}}
+    items = {"e": {"hit": 1.0}, "a": {"hit": 1.0, "x": 1.0}, "stranger": {"hit": 9.0, "spam": 1.0}}
+    snap = exact.snapshot(trust, items)
+    ranking = rank_items(snap, "e", rank_peers(snap, "e", PEERS, rng()), RAW, rng())
+    assert ranking.score_of("x") > 0.1
+    assert ranking.score_of("spam") == 0.0
+
+
+def test_a_newcomer_with_four_events_and_one_friend_gets_good_items(exact) -> None:
+    crowd = {("p", i): {("p", (i + j) % 20): 1.0 for j in (1, 2, 3)} for i in range(20)}
+    trust = crowd | {"new": {("p", 0): 1.0}}
+    # Even peers like a, b, c … with the newcomer's own four events; odd peers like another taste as much.
+    mine = {("even", n): 1.0 for n in range(4)}
+    taste = {
+        ("p", i): {("even" if i % 2 == 0 else "odd", n): 1.0 for n in range(i % 5, i % 5 + 8)}
+        for i in range(20)
+    }
+    snap = exact.snapshot(trust, taste | {"new": mine})
+    peers = rank_peers(snap, "new", MeritRankConfig(), rng(1))
+    ranking = rank_items(snap, "new", peers, SalsaConfig(), rng(1))
+    unseen = [scored for scored in ranking.scores if scored.item not in mine]
+    assert {item for item in taste["p", 0] if item not in mine} <= {scored.item for scored in unseen}
+    assert [scored.item[0] for scored in unseen[:4]] == ["even"] * 4
+    assert all(scored.friends == ((("p", 0), pytest.approx(1.0)),) for scored in unseen)
+
+
+def test_friends_who_share_nothing_lower_scores_but_cost_no_samples(exact) -> None:
+    trust = {"e": {"quiet": 3.0, "open": 1.0}}
+    snap = exact.snapshot(trust, {"open": {"x": 1.0}})
+    peers = rank_peers(snap, "e", MeritRankConfig(), rng())
+    (x,) = rank_items(snap, "e", peers, RAW, rng()).scores
+    assert x.hits == WALKS
+    total = peers.score_of("quiet") + peers.score_of("open")
+    assert x.score == pytest.approx(peers.score_of("open") / total)
+
+
+@pytest.mark.parametrize("trust_weighted", [True, False])
+@pytest.mark.parametrize(
+    ("trust", "items"),
+    [
+        ({}, {}),
+        ({"a": {"b": 1.0}}, {"a": {"x": 1.0}}),
+        ({"e": {}}, {"a": {"x": 1.0}}),
+        ({"e": {"a": 1.0}}, {"b": {"x": 1.0}}),
+        ({"e": {"a": 1.0}, "b": {"a": 1.0}}, {}),
+    ],
+    ids=["empty", "unknown ego", "no trust", "nothing reachable", "no items"],
+)
+def test_nothing_to_walk_gives_an_empty_ranking(exact, trust_weighted, trust, items) -> None:
+    snap = exact.snapshot(trust, items)
+    peers = rank_peers(snap, "e", MeritRankConfig(), rng())
+    ranking = rank_items(snap, "e", peers, SalsaConfig(trust_weighted=trust_weighted), rng())
+    assert ranking.scores == ()
+    assert ranking.score_of("x") == 0.0
+
+
+def test_an_ego_without_friends_sees_its_own_items_only(exact) -> None:
+    snap = exact.snapshot({}, {"e": {"x": 1.0}, "stranger": {"x": 1.0, "spam": 1.0}})
+    peers = rank_peers(snap, "e", MeritRankConfig(), rng())
+    ranking = rank_items(snap, "e", peers, SalsaConfig(), rng())
+    assert [scored.item for scored in ranking.scores] == ["x"]
+    assert ranking.scores[0].supporters == ()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("trust_weighted", [True, False])
+def test_weights_of_absurd_range_break_nothing(exact, trust_weighted: bool) -> None:
+    trust = {"e": {"a": 1.7e308, "b": 5e-324}, "a": {"b": 5e-324, "c": 1.7e308}}
+    items = {"a": {"big": 1.7e308, "lost": 5e-324}, "c": {"big": 5e-324}, "e": {"own": 1e-300, "big": 1e300}}
+    snap = exact.snapshot(trust, items)
+    peers = rank_peers(snap, "e", PEERS, rng())
+    ranking = rank_items(snap, "e", peers, dataclasses.replace(RAW, trust_weighted=trust_weighted), rng())
+    assert [scored.item for scored in ranking.scores] == ["big"]
+    assert ranking.score_of("big") == pytest.approx(1.0)
+
+
+def test_the_same_state_gives_the_same_ranking_whatever_the_order_of_arrival(exact) -> None:
+    trust = {i: {(i * 3 + j) % 30: float(j) for j in (1, 2, 5) if (i * 3 + j) % 30 != i} for i in range(30)}
+    items = {i: {(i * j) % 17: float(j) for j in (1, 2, 3)} for i in range(30)}
+
+    def run(trust, items):
+        snap = exact.snapshot(trust, items)
+        return rank_items(snap, 0, rank_peers(snap, 0, PEERS, rng(4)), SalsaConfig(), rng(5)).scores
+
+    backwards = [{a: dict(reversed(r.items())) for a, r in reversed(side.items())} for side in (trust, items)]
+    assert run(trust, items) == run(*backwards)
+
+
+@pytest.mark.parametrize("values", [{"alpha": 1.0}, {"walks": 0}, {"max_hops": 0}, {"min_support": 0}])
+def test_settings_out_of_range_are_refused(values) -> None:
+    with pytest.raises(ConfigError):
+        SalsaConfig(**values)

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trust.rows import WeightedRows
+from trust.walks import ENDED, visits, walk_items, walk_nodes
+
+EDGES = st.dictionaries(
+    st.tuples(st.integers(0, 6), st.integers(0, 6)), st.floats(1e-12, 1e12), min_size=1, max_size=25
+)
+
+
+def rows_of(edges: dict[tuple[int, int], float], n_rows: int = 7, n_columns: int = 7) -> WeightedRows:
+    pairs = np.array(list(edges), dtype=np.int64)
+    weights = np.array(list(edges.values()))
+    return WeightedRows.from_edges(pairs[:, 0], pairs[:, 1], weights, n_rows, n_columns)
+
+
+@settings(derandomize=True, max_examples=50)
+@given(EDGES, st.integers(0, 6), st.integers(0, 2**32))
+def test_walks_follow_edges_and_end_for_good(edges, start: int, seed: int) -> None:
+    walks = walk_nodes(rows_of(edges), start, 50, 0.2, 20, np.random.default_rng(seed))
+    assert walks.shape[1] <= 19
+    for walk in walks.tolist():
+        length = walk.index(ENDED) if ENDED in walk else len(walk)
+        assert all(node == ENDED for node in walk[length:])
+        assert all(pair in edges for pair in zip([start, *walk], walk[:length], strict=False))
+
+
+def test_lengths_are_geometric_and_capped() -> None:
+    ring = rows_of({(i, (i + 1) % 7): 1.0 for i in range(7)})
+    walks = walk_nodes(ring, 0, 40_000, 0.15, 1000, np.random.default_rng(1))
+    steps = (walks != ENDED).sum(axis=1)
+    for n in range(6):
+        assert (steps > n).mean() == pytest.approx(0.85 ** (n + 1), abs=0.012)
+    capped = walk_nodes(ring, 0, 1000, 0.15, 4, np.random.default_rng(1))
+    assert capped.shape[1] == 3
+
+
+def test_a_step_follows_the_shares_even_beside_tiny_ones() -> None:
+    rows = rows_of({(0, 1): 1e300, (0, 2): 1e-300, (0, 3): 3e300, (1, 4): 1e-300, (1, 5): 1e-300})
+    drawn = rows.step(np.repeat([0, 1], 20_000), np.random.default_rng(3))
+    counts = np.bincount(drawn, minlength=7) / 20_000
+    assert counts[[1, 2, 3]] == pytest.approx([0.25, 0.0, 0.75], abs=0.016)
+    assert counts[[4, 5]] == pytest.approx([0.5, 0.5], abs=0.018)
+
+
+class AlmostOne:
+    """A generator that draws the largest number below 1, where row + draw rounds up to the next row."""
+
+    def random(self, size: int) -> np.ndarray:
+        return np.full(size, np.nextafter(1.0, 0.0))
+
+
+def test_a_draw_that_rounds_up_stays_in_its_row() -> None:
+    last = 300_000
+    rows = rows_of({(last - 1, 0): 1.0, (last - 1, 1): 1.0, (last, 2): 1.0}, last + 1)
+    assert rows.step(np.array([last - 1]), AlmostOne()).tolist() == [1]
+
+
+@given(EDGES, st.lists(st.sampled_from([0.0, 0.25, 1.0]), min_size=7, max_size=7))
+def test_reweighting_scales_columns_and_drops_zeros(edges, factors) -> None:
+    changed = rows_of(edges).reweighted(np.array(factors))
+    original = rows_of(edges)
+    for row in range(7):
+        weights = {
+            c: s * factors[c]
+            for c, s in zip(original.row(row).tolist(), original.row_shares(row).tolist(), strict=True)
+            if s * factors[c] > 0.0
+        }
+        expected = {c: w / sum(weights.values()) for c, w in weights.items()}
+        assert dict(zip(changed.row(row), changed.row_shares(row), strict=True)) == pytest.approx(expected)
+
+
+@given(st.lists(st.lists(st.integers(0, 4), max_size=6), min_size=1, max_size=6))
+def test_first_visits_are_those_of_a_naive_recount(paths) -> None:
+    width = max(map(len, paths))
+    walks = np.full((len(paths), width), ENDED, dtype=np.int32)
+    expected = []
+    for w, path in enumerate(paths):
+        walks[w, : len(path)] = path
+        expected += [(w * width + s, w, node, node not in path[:s]) for s, node in enumerate(path)]
+    seen = visits(walks)
+    assert list(zip(seen.place, seen.walk, seen.node, seen.first, strict=True)) == expected
+
+
+@settings(derandomize=True, max_examples=40)
+@given(EDGES, st.integers(1, 9), st.integers(0, 2**32))
+def test_item_walks_alternate_along_edges(edges, max_hops: int, seed: int) -> None:
+    forward = rows_of(edges)
+    back = forward.transposed()
+    starts = np.resize(np.flatnonzero(forward.has_entries()), 40)
+    items, peers = walk_items(forward, back, starts, 0.1, max_hops, np.random.default_rng(seed))
+    assert (items[:, 0] != ENDED).all()
+    assert peers[:, 0].tolist() == starts.tolist()
+    assert items.shape[1] <= (max_hops + 1) // 2
+    assert ((items == ENDED) == (peers == ENDED)).all()
+    for path, entered in zip(items.tolist(), peers.tolist(), strict=True):
+        steps = [(i, p) for i, p in zip(path, entered, strict=True) if i != ENDED]
+        assert all((p, i) in edges for i, p in steps)
+        assert all((p, before) in edges for (before, _), (_, p) in pairwise(steps))

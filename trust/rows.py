@@ -1,0 +1,116 @@
+"""Weighted out-edges of many nodes in compressed rows, ready for random steps.
+
+Knows nothing of peers, items or trust: rows and columns are plain indices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WeightedRows:
+    """A sparse row-stochastic matrix (rows without edges excepted) in CSR form.
+
+    Attributes:
+        indptr: int64 [rows + 1]; row r owns the entries indptr[r]:indptr[r + 1].
+        columns: int64 [entries], ascending inside a row.
+        shares: float64 [entries], sum 1 in every row that has entries.
+        cumulative: float64 [entries], row index + running sum of shares: ascending over ALL rows, so that one
+            binary search serves walkers on different rows.
+        n_columns: number of columns.
+    """
+
+    indptr: Ints
+    columns: Ints
+    shares: Floats
+    cumulative: Floats
+    n_columns: int
+
+    @classmethod
+    def from_edges(
+        cls, rows: Ints, columns: Ints, weights: Floats, n_rows: int, n_columns: int
+    ) -> WeightedRows:
+        """Sort edges (row, column, weight above zero; no duplicates) into rows and normalise each row."""
+        order = np.argsort(rows * n_columns + columns)
+        indptr = np.zeros(n_rows + 1, dtype=np.int64)
+        np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
+        return cls._normalised(indptr, columns[order], weights[order], n_columns)
+
+    @classmethod
+    def empty(cls, n_columns: int) -> WeightedRows:
+        """No rows at all."""
+        return cls._normalised(np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0), n_columns)
+
+    @classmethod
+    def _normalised(cls, indptr: Ints, columns: Ints, weights: Floats, n_columns: int) -> WeightedRows:
+        degrees = np.diff(indptr)
+        filled = np.flatnonzero(degrees)
+        starts = indptr[filled]
+        lengths = degrees[filled]
+        if filled.size:
+            # By the row's largest first: sums then neither overflow nor drown a row of tiny weights.
+            weights = weights / np.repeat(np.maximum.reduceat(weights, starts), lengths)
+            totals = np.repeat(np.add.reduceat(weights, starts), lengths)
+            weights = weights / totals
+        running = np.cumsum(weights)
+        before = np.concatenate(([0.0], running))[starts]
+        cumulative = np.minimum(running - np.repeat(before, lengths), 1.0) + np.repeat(filled, lengths)
+        cumulative[indptr[filled + 1] - 1] = filled + 1.0
+        for array in (indptr, columns, weights, cumulative):
+            array.flags.writeable = False
+        return cls(indptr, columns, weights, cumulative, n_columns)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows, with or without entries."""
+        return len(self.indptr) - 1
+
+    def row(self, index: int) -> Ints:
+        """Columns that row `index` has entries for."""
+        return self.columns[self.indptr[index] : self.indptr[index + 1]]
+
+    def row_shares(self, index: int) -> Floats:
+        """Shares of row `index`, aligned with `row`."""
+        return self.shares[self.indptr[index] : self.indptr[index + 1]]
+
+    def has_entries(self) -> Bools:
+        """Which rows a walker can leave, bool [rows]."""
+        return np.diff(self.indptr) > 0
+
+    def reweighted(self, column_factors: Floats) -> WeightedRows:
+        """Multiply every entry by its column's factor, drop the zeros, normalise each row again.
+
+        Args:
+            column_factors: float64 [n_columns], zero or more.
+        """
+        weights = self.shares * column_factors[self.columns]
+        kept = weights > 0.0
+        upto = np.concatenate(([0], np.cumsum(kept)))
+        return self._normalised(upto[self.indptr], self.columns[kept], weights[kept], self.n_columns)
+
+    def transposed(self) -> WeightedRows:
+        """Column → row with the same shares, normalised per column."""
+        rows = np.repeat(np.arange(self.n_rows), np.diff(self.indptr))
+        kept = self.shares > 0.0  # an edge beside one 1e300 times as heavy has none left
+        return WeightedRows.from_edges(
+            self.columns[kept], rows[kept], self.shares[kept], self.n_columns, self.n_rows
+        )
+
+    def step(self, at: Ints, rng: np.random.Generator) -> Ints:
+        """Draw one column for each walker.
+
+        Args:
+            at: int64 [walkers], rows that have entries.
+            rng: Source of randomness.
+        """
+        drawn = np.searchsorted(self.cumulative, at + rng.random(len(at)), side="right")
+        # at + u can round up to at + 1 for large row numbers, which would fall into the next row.
+        return self.columns[np.minimum(drawn, self.indptr[at + 1] - 1)]
