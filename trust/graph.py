@@ -93,8 +93,7 @@ class TrustGraph:
         self._pinned = frozenset(pinned)
         if len(self._pinned) >= self._limits.authors:
             raise ConfigError(
-                f"{len(self._pinned)} pinned authors leave no room "
-                f"among {self._limits.authors}; raise the limit"
+                f"{len(self._pinned)} pinned authors leave no room among {self._limits.authors}; raise the limit"
             )
         # Insertion order is age: a replaced author moves to the end.
         self._lists: dict[Hashable, tuple[_Side, _Side]] = {}
@@ -127,9 +126,7 @@ class TrustGraph:
         self._lists[author] = (_Side.of(edges.trust), _Side.of(edges.items))
         if len(self._lists) <= self._limits.authors:
             return ()
-        victim = min(
-            (key for key in self._lists if key not in self._pinned), key=lambda key: self._hits.get(key, 0.0)
-        )
+        victim = min((key for key in self._lists if key not in self._pinned), key=lambda key: self._hits.get(key, 0.0))
         del self._lists[victim]
         return (victim,)
 

@@ -119,7 +119,5 @@ class ItemRanking:
         for peer, share in supporters:
             for friend, part in self._peers.via_of(peer):
                 shares[friend] = shares.get(friend, 0.0) + share * part
-        by_share = sorted(
-            shares.items(), key=lambda pair: (-pair[1], self._snapshot.peer_index.get(pair[0], -1))
-        )
+        by_share = sorted(shares.items(), key=lambda pair: (-pair[1], self._snapshot.peer_index.get(pair[0], -1)))
         return tuple(by_share)

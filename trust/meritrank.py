@@ -181,6 +181,4 @@ def _via(friend: Ints, node: Ints, order: Ints, n_peers: int) -> WeightedRows:
     place[order] = np.arange(len(order))
     kept = place[node] >= 0
     pairs, counts = np.unique(place[node][kept] * n_peers + friend[kept], return_counts=True)
-    return WeightedRows.from_edges(
-        pairs // n_peers, pairs % n_peers, counts.astype(np.float64), len(order), n_peers
-    )
+    return WeightedRows.from_edges(pairs // n_peers, pairs % n_peers, counts.astype(np.float64), len(order), n_peers)

@@ -35,9 +35,7 @@ class WeightedRows:
     n_columns: int
 
     @classmethod
-    def from_edges(
-        cls, rows: Ints, columns: Ints, weights: Floats, n_rows: int, n_columns: int
-    ) -> WeightedRows:
+    def from_edges(cls, rows: Ints, columns: Ints, weights: Floats, n_rows: int, n_columns: int) -> WeightedRows:
         """Sort edges (row, column, weight above zero; no duplicates) into rows and normalise each row."""
         order = np.argsort(rows * n_columns + columns)
         indptr = np.zeros(n_rows + 1, dtype=np.int64)
@@ -100,9 +98,7 @@ class WeightedRows:
         """Column → row with the same shares, normalised per column."""
         rows = np.repeat(np.arange(self.n_rows), np.diff(self.indptr))
         kept = self.shares > 0.0  # an edge beside one 1e300 times as heavy has none left
-        return WeightedRows.from_edges(
-            self.columns[kept], rows[kept], self.shares[kept], self.n_columns, self.n_rows
-        )
+        return WeightedRows.from_edges(self.columns[kept], rows[kept], self.shares[kept], self.n_columns, self.n_rows)
 
     def step(self, at: Ints, rng: np.random.Generator) -> Ints:
         """Draw one column for each walker.

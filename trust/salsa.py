@@ -135,6 +135,4 @@ def _supporters(item: Ints, peer: Ints, order: Ints, ego: int, snapshot: GraphSn
     place[order] = np.arange(len(order))
     kept = (place[item] >= 0) & (peer != ego)
     pairs, counts = np.unique(place[item][kept] * n_peers + peer[kept], return_counts=True)
-    return WeightedRows.from_edges(
-        pairs // n_peers, pairs % n_peers, counts.astype(np.float64), len(order), n_peers
-    )
+    return WeightedRows.from_edges(pairs // n_peers, pairs % n_peers, counts.astype(np.float64), len(order), n_peers)

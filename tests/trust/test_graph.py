@@ -38,9 +38,7 @@ def shares(snap: GraphSnapshot, side: str) -> dict[Hashable, dict[Hashable, floa
     sources = snap.items if side == "item_peers" else snap.peers
     targets = snap.items if side == "peer_items" else snap.peers
     return {
-        source: {
-            targets[c]: s for c, s in zip(rows.row(i).tolist(), rows.row_shares(i).tolist(), strict=True)
-        }
+        source: {targets[c]: s for c, s in zip(rows.row(i).tolist(), rows.row_shares(i).tolist(), strict=True)}
         for i, source in enumerate(sources)
     }
 

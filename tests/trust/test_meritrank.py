@@ -17,9 +17,7 @@ NODE = st.integers(0, 7)
 
 @st.composite
 def graphs(draw):
-    rows = draw(
-        st.dictionaries(NODE, st.dictionaries(NODE, st.integers(1, 9), min_size=1, max_size=4), min_size=1)
-    )
+    rows = draw(st.dictionaries(NODE, st.dictionaries(NODE, st.integers(1, 9), min_size=1, max_size=4), min_size=1))
     trust = {a: {b: float(w) for b, w in row.items() if b != a} for a, row in rows.items()}
     return {0: {1: 1.0, 2: 2.0}} | trust
 
@@ -128,9 +126,7 @@ def test_a_graph_of_many_unreachable_peers_gives_the_same_ranking(exact) -> None
 
 
 def test_the_same_state_gives_the_same_ranking_whatever_the_order_of_arrival(exact) -> None:
-    trust = {
-        i: {(i * 7 + j) % 40: float(1 + j) for j in range(1, 6) if (i * 7 + j) % 40 != i} for i in range(40)
-    }
+    trust = {i: {(i * 7 + j) % 40: float(1 + j) for j in range(1, 6) if (i * 7 + j) % 40 != i} for i in range(40)}
     backwards = {a: dict(reversed(row.items())) for a, row in reversed(trust.items())}
     first = rank_peers(exact.snapshot(trust), 0, MeritRankConfig(), rng(9))
     again = rank_peers(exact.snapshot(backwards), 0, MeritRankConfig(), rng(9))

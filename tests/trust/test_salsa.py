@@ -39,9 +39,7 @@ def start_mixture(items, ego, first) -> dict:
 @pytest.mark.parametrize("trust_weighted", [True, False])
 @settings(derandomize=True, max_examples=60, deadline=None)
 @given(world=worlds(), alpha=st.sampled_from([0.1, 0.15, 0.4]), seed=st.integers(0, 2**32))
-def test_item_scores_agree_with_the_markov_chain(
-    exact, trust_weighted: bool, world, alpha: float, seed: int
-) -> None:
+def test_item_scores_agree_with_the_markov_chain(exact, trust_weighted: bool, world, alpha: float, seed: int) -> None:
     trust, items = world
     snap = exact.snapshot(trust, items)
     peers = rank_peers(snap, 0, PEERS, rng(seed))
@@ -123,10 +121,7 @@ def test_a_newcomer_with_four_events_and_one_friend_gets_good_items(exact) -> No
     trust = crowd | {"new": {("p", 0): 1.0}}
     # Even peers like a, b, c … with the newcomer's own four events; odd peers like another taste as much.
     mine = {("even", n): 1.0 for n in range(4)}
-    taste = {
-        ("p", i): {("even" if i % 2 == 0 else "odd", n): 1.0 for n in range(i % 5, i % 5 + 8)}
-        for i in range(20)
-    }
+    taste = {("p", i): {("even" if i % 2 == 0 else "odd", n): 1.0 for n in range(i % 5, i % 5 + 8)} for i in range(20)}
     snap = exact.snapshot(trust, taste | {"new": mine})
     peers = rank_peers(snap, "new", MeritRankConfig(), rng(1))
     ranking = rank_items(snap, "new", peers, SalsaConfig(), rng(1))

@@ -108,10 +108,7 @@ def test_more_sybils_do_not_gain_more(exact, attack: str, k: int, alpha: float) 
     expected = {
         "parallel": keep,
         "chain": sum(keep**d for d in range(1, k + 1)),
-        "cycle": sum(
-            share for node, share in exact.hits(trust, "e", alpha).items() if isinstance(node, tuple)
-        )
-        / alone,
+        "cycle": sum(share for node, share in exact.hits(trust, "e", alpha).items() if isinstance(node, tuple)) / alone,
     }[attack]
     limit = keep / (alpha * (2 - alpha)) if attack == "cycle" else keep / alpha
     assert expected <= limit + 1e-9
@@ -186,9 +183,7 @@ def test_gain_grows_with_attack_edges_only(exact) -> None:
         for i in range(attack_edges):
             trust["h", i] = {**trust["h", i], "a": 1.0}
         trust["a"] = {f"s{i}": 1.0 for i in range(k)}
-        ranking = rank_peers(
-            exact.snapshot(trust), "e", dataclasses.replace(RAW, walks=40_000), default_rng(1)
-        )
+        ranking = rank_peers(exact.snapshot(trust), "e", dataclasses.replace(RAW, walks=40_000), default_rng(1))
         return sum(scored.score for scored in ranking.scores if isinstance(scored.peer, str))
 
     assert gain(0, 100) == 0.0

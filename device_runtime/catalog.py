@@ -1,0 +1,208 @@
+"""The catalog of a bundle: items, their semantic IDs in sorted order, and titles.
+
+An item's semantic ID is L codes. Rows are sorted by code, so the items under a prefix are one range, found by binary
+search over packed integers; the set of allowed next codes needs no trie. The catalog knows nothing of models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import msgpack
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from device_runtime.errors import CatalogInvalid
+
+FORMAT = 1
+MAX_ITEMS = 4_000_000
+MAX_LEVELS = 8
+MAX_CODEBOOK = 4096
+MAX_ID_BYTES = 256
+MAX_TITLE_BYTES = 1024
+MAX_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=False, eq=False)
+class Catalog:
+    """Items by semantic ID; a row number names an item everywhere on the device.
+
+    Attributes:
+        ids: item ids, one per row, distinct.
+        codes: uint16 [n, L], sorted lexicographically, distinct rows, each code < `codebook_size`.
+        codebook_size: K.
+        titles: one per row, or None when the catalog has none.
+
+    Raises:
+        CatalogInvalid: any of this does not hold.
+    """
+
+    ids: tuple[str, ...]
+    codes: NDArray[np.uint16]
+    codebook_size: int
+    titles: tuple[str, ...] | None = None
+    _row_of_id: dict[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check everything that later code relies on."""
+        _check_shape(self.ids, self.codes, self.codebook_size, self.titles)
+        self.codes.setflags(write=False)
+        keys = self.packed
+        if len(keys) > 1 and not (keys[1:] > keys[:-1]).all():
+            raise CatalogInvalid("the catalog's semantic IDs must be distinct and sorted; export the bundle again")
+        rows = {item: row for row, item in enumerate(self.ids)}
+        if len(rows) != len(self.ids):
+            raise CatalogInvalid("the catalog names an item twice; export the bundle again")
+        object.__setattr__(self, "_row_of_id", rows)
+
+    @classmethod
+    def build(
+        cls, ids: Sequence[str], codes: ArrayLike, codebook_size: int, titles: Sequence[str] | None = None
+    ) -> Catalog:
+        """Make a catalog from rows in any order."""
+        array = np.asarray(codes, dtype=np.uint16)
+        order = np.lexsort(array.T[::-1]) if array.ndim == 2 else np.arange(len(array))
+        return cls(
+            tuple(ids[i] for i in order),
+            array[order],
+            codebook_size,
+            None if titles is None else tuple(titles[i] for i in order),
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._row_of_id
+
+    def index_of(self, item: str) -> int:
+        """Return the row of an item.
+
+        Raises:
+            KeyError: the catalog does not hold it.
+        """
+        return self._row_of_id[item]
+
+    def title_of(self, row: int) -> str:
+        """Return the title of a row, or its id where it has none."""
+        return (self.titles[row] if self.titles else "") or self.ids[row]
+
+    @property
+    def levels(self) -> int:
+        """L, codes per item."""
+        return int(self.codes.shape[1])
+
+    @cached_property
+    def packed(self) -> NDArray[np.int64]:
+        """int64 [n]: each row's codes as one number in base K, ascending."""
+        return pack(self.codes, self.codebook_size)
+
+    def ranges(self, prefixes: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the rows [low, high) under each prefix.
+
+        Args:
+            prefixes: integers [B, l] with 0 <= l <= L.
+        """
+        rest = self.codebook_size ** (self.levels - prefixes.shape[1])
+        low = pack(prefixes, self.codebook_size) * rest
+        found: tuple[NDArray[np.int64], NDArray[np.int64]] = (
+            np.searchsorted(self.packed, low),
+            np.searchsorted(self.packed, low + rest),
+        )
+        return found
+
+    def counts_of_next(
+        self, prefixes: NDArray[np.integer[Any]], running: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
+        """Count the items under each one-code extension of each prefix.
+
+        Args:
+            prefixes: integers [B, l] with l < L.
+            running: int64 [n + 1], running count of the items that count (0 first); all count when None.
+
+        Returns:
+            int64 [B, K]; zero means that the code is not allowed next.
+        """
+        step = self.codebook_size ** (self.levels - prefixes.shape[1] - 1)
+        low = pack(prefixes, self.codebook_size)[:, None] * (step * self.codebook_size)
+        borders = np.searchsorted(self.packed, low + step * np.arange(self.codebook_size + 1))  # [B, K + 1]
+        counts: NDArray[np.int64] = np.diff(borders if running is None else running[borders], axis=1)
+        return counts
+
+    def to_bytes(self) -> bytes:
+        """Return the catalog's file: a msgpack array, codes as little-endian uint16."""
+        content = [
+            FORMAT,
+            self.levels,
+            self.codebook_size,
+            list(self.ids),
+            self.codes.astype("<u2").tobytes(),
+            None if self.titles is None else list(self.titles),
+        ]
+        packed: bytes = msgpack.packb(content)
+        return packed
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Catalog:
+        """Read a catalog file; the bytes may come from anyone.
+
+        Raises:
+            CatalogInvalid: they are not a catalog of this format.
+        """
+        if len(data) > MAX_BYTES:
+            raise CatalogInvalid(f"the catalog has {len(data)} bytes, at most {MAX_BYTES} are read")
+        try:
+            version, levels, size, ids, codes, titles = msgpack.unpackb(data, strict_map_key=True)
+        except (ValueError, TypeError, msgpack.UnpackException) as error:
+            raise CatalogInvalid(f"the catalog is not a msgpack array of six fields ({error})") from error
+        if version != FORMAT:
+            raise CatalogInvalid(f"the catalog has format {version!r}, this meritrec reads format {FORMAT}")
+        if not (_is_count(levels, MAX_LEVELS) and _is_count(size, MAX_CODEBOOK)):
+            raise CatalogInvalid(f"the catalog says {levels!r} levels of {size!r} codes")
+        if not isinstance(ids, list) or not isinstance(codes, bytes) or len(codes) != 2 * levels * len(ids):
+            raise CatalogInvalid("the catalog's ids and codes do not have the same length")
+        if titles is not None and not isinstance(titles, list):
+            raise CatalogInvalid("the catalog's titles are not a list")
+        array = np.frombuffer(codes, dtype="<u2").reshape(len(ids), levels).astype(np.uint16)
+        return cls(tuple(ids), array, size, None if titles is None else tuple(titles))
+
+
+def pack(codes: NDArray[np.integer[Any]], codebook_size: int) -> NDArray[np.int64]:
+    """Pack codes [B, l] into int64 [B] in base `codebook_size`, order-preserving."""
+    packed = np.zeros(len(codes), dtype=np.int64)
+    for level in range(codes.shape[1]):
+        packed = packed * codebook_size + codes[:, level].astype(np.int64)
+    return packed
+
+
+def _is_count(value: object, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
+def _check_shape(
+    ids: tuple[str, ...], codes: NDArray[np.uint16], codebook_size: int, titles: tuple[str, ...] | None
+) -> None:
+    if not _is_count(codebook_size, MAX_CODEBOOK) or codebook_size < 2:
+        raise CatalogInvalid(f"the codebook size must be 2 to {MAX_CODEBOOK}, got {codebook_size!r}")
+    if codes.dtype != np.uint16 or codes.ndim != 2 or not 1 <= codes.shape[1] <= MAX_LEVELS:
+        raise CatalogInvalid(f"the codes must be uint16 [n, 1..{MAX_LEVELS}], got {codes.dtype} {codes.shape}")
+    if codebook_size ** codes.shape[1] >= 1 << 62:
+        raise CatalogInvalid(f"{codes.shape[1]} levels of {codebook_size} codes do not fit 62 bits")
+    if not 1 <= len(ids) <= MAX_ITEMS or len(codes) != len(ids):
+        raise CatalogInvalid(f"a catalog holds 1 to {MAX_ITEMS} items with one code row each, got {len(ids)}")
+    if codes.max() >= codebook_size:
+        raise CatalogInvalid(f"a code is {codes.max()}, the codebook has {codebook_size}")
+    _check_texts(ids, "id", MAX_ID_BYTES, empty=False)
+    if titles is not None:
+        if len(titles) != len(ids):
+            raise CatalogInvalid(f"the catalog has {len(ids)} items but {len(titles)} titles")
+        _check_texts(titles, "title", MAX_TITLE_BYTES, empty=True)
+
+
+def _check_texts(texts: tuple[str, ...], kind: str, most: int, *, empty: bool) -> None:
+    for row, text in enumerate(texts):
+        if not isinstance(text, str) or len(text) > most or (not text and not empty):
+            raise CatalogInvalid(f"row {row} of the catalog has no usable {kind}: text of at most {most} characters")

@@ -1,0 +1,74 @@
+"""The errors of `device_runtime`.
+
+::
+
+    DeviceError
+    ├── BundleError
+    │   ├── BundleMissing        nothing is at the path, or a file of the bundle is not there
+    │   ├── BundleTampered       a file is not the one that was signed
+    │   ├── UntrustedPublisher   not enough signatures by keys the app trusts
+    │   ├── BundleExpired        its time is over
+    │   ├── BundleTooOld         older than the one already active
+    │   ├── ManifestInvalid      the manifest breaks the format
+    │   └── CatalogInvalid       the catalog breaks the format
+    ├── KeyFileInvalid           a publisher key file is damaged, missing or in the way
+    ├── RuntimeUnavailable       no ExecuTorch runtime works here
+    ├── ModelFailed              the program cannot be loaded or run, or was called wrongly
+    └── HistoryInvalid           events or arrays that cannot become model inputs
+
+Messages name the file, what was expected, what came, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class DeviceError(Exception):
+    """Root of every error `device_runtime` raises on purpose."""
+
+
+class BundleError(DeviceError):
+    """A bundle is refused; nothing of it was loaded."""
+
+
+class BundleMissing(BundleError):
+    """Nothing is at the path, or a file of the bundle is not there."""
+
+
+class BundleTampered(BundleError):
+    """A file differs from what the publisher signed."""
+
+
+class UntrustedPublisher(BundleError):
+    """Too few signatures by trusted keys."""
+
+
+class BundleExpired(BundleError):
+    """The bundle's time is over."""
+
+
+class BundleTooOld(BundleError):
+    """The bundle is older than the one already active."""
+
+
+class ManifestInvalid(BundleError):
+    """The manifest breaks the format."""
+
+
+class CatalogInvalid(BundleError):
+    """The catalog breaks the format."""
+
+
+class KeyFileInvalid(DeviceError):
+    """A publisher key file is damaged, missing or in the way."""
+
+
+class RuntimeUnavailable(DeviceError):
+    """No ExecuTorch runtime works here."""
+
+
+class ModelFailed(DeviceError):
+    """The program cannot be loaded or run, or was called wrongly."""
+
+
+class HistoryInvalid(DeviceError):
+    """Events or arrays that cannot become model inputs."""

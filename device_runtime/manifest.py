@@ -1,0 +1,189 @@
+"""The manifest of a bundle: what the model is, what it needs, and the hash of every file. Canonical JSON.
+
+Canonical means: keys sorted, no spaces, no floats that are not finite; a manifest has one form, and that form is what
+the publisher signs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from device_runtime.errors import ManifestInvalid
+
+FORMAT = 1
+MAX_BYTES = 1 << 20
+MANIFEST_FILE = "manifest.json"
+SIGNATURE_FILE = "manifest.sig"
+MODEL_FILE = "model.pte"
+CATALOG_FILE = "catalog.msgpack"
+README_FILE = "README.md"
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file of the bundle: lowercase hex SHA-256 and length."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What the model was trained on: name, terms of use, hash of the prepared data."""
+
+    name: str
+    licence: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything a device checks before it runs a model.
+
+    Attributes:
+        format_version: of this manifest.
+        model_version: devices never go back to a lower one.
+        created_at, expires_at: Unix seconds; a device refuses the bundle from `expires_at` on.
+        runtime: the ExecuTorch that made the program, such as "executorch 1.5.1".
+        backend: delegate, such as "xnnpack".
+        quantization: scheme, such as "8da8w".
+        methods: names of the program's methods.
+        history_length: T, events the model reads.
+        beam_width: B, hypotheses per decode step.
+        levels, codebook_size, n_items: L, K and n of the catalog.
+        state_width: d of the state between encode and decode.
+        catalog_namespace: peers with the same one mean the same items.
+        metrics: what evaluation and verification measured.
+        training_data: where the model comes from.
+        files: every file but the manifest and its signature.
+    """
+
+    model_version: int
+    created_at: int
+    expires_at: int
+    runtime: str
+    backend: str
+    quantization: str
+    methods: tuple[str, ...]
+    history_length: int
+    beam_width: int
+    levels: int
+    codebook_size: int
+    n_items: int
+    state_width: int
+    catalog_namespace: str
+    metrics: Mapping[str, float]
+    training_data: TrainingData
+    files: Mapping[str, FileEntry]
+    format_version: int = FORMAT
+
+    def __post_init__(self) -> None:
+        """Check every field.
+
+        Raises:
+            ManifestInvalid: naming the first field that is wrong.
+        """
+        if self.format_version != FORMAT:
+            raise ManifestInvalid(f"the manifest has format {self.format_version!r}, this meritrec reads {FORMAT}")
+        for name in _COUNTS:
+            _require(_is_int(getattr(self, name), 1, 1 << 31), name, "a whole number from 1")
+        for name in ("created_at", "expires_at"):
+            _require(_is_int(getattr(self, name), 0, 1 << 40), name, "Unix seconds")
+        for name in ("runtime", "backend", "quantization", "catalog_namespace"):
+            _require(_is_text(getattr(self, name)), name, "a text of 1 to 200 characters")
+        _require(bool(self.methods) and all(_is_text(m) for m in self.methods), "methods", "a list of names")
+        _require(
+            all(_is_text(n) and _is_number(v) for n, v in self.metrics.items()),
+            "metrics",
+            "finite numbers by name",
+        )
+        data = self.training_data
+        _require(_is_text(data.name) and _is_text(data.licence), "training_data", "a name and a licence")
+        _require(bool(_SHA256.fullmatch(data.sha256)), "training_data.sha256", "64 hex digits")
+        for name, entry in self.files.items():
+            _require(bool(_FILE_NAME.fullmatch(name)), "files", f"plain file names, not {name[:80]!r}")
+            _require(name not in (MANIFEST_FILE, SIGNATURE_FILE), "files", "neither the manifest nor its signature")
+            _require(bool(_SHA256.fullmatch(entry.sha256)), f"files.{name}.sha256", "64 hex digits")
+            _require(_is_int(entry.bytes, 0, 1 << 40), f"files.{name}.bytes", "a length")
+        missing = [name for name in (MODEL_FILE, CATALOG_FILE) if name not in self.files]
+        _require(not missing, "files", f"an entry for {' and '.join(missing)}")
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical JSON, which is what gets signed."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Manifest:
+        """Read a manifest; the bytes may come from anyone.
+
+        Raises:
+            ManifestInvalid: they are not a manifest of this format in canonical form.
+        """
+        if len(data) > MAX_BYTES:
+            raise ManifestInvalid(f"the manifest has {len(data)} bytes, at most {MAX_BYTES} are read")
+        try:
+            content = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise ManifestInvalid(f"the manifest is not JSON ({error})") from error
+        manifest = cls(**_fields(content))
+        if manifest.to_bytes() != data:
+            raise ManifestInvalid("the manifest is not in canonical form; write it with meritrec-server")
+        return manifest
+
+
+_COUNTS = (
+    "model_version",
+    "history_length",
+    "beam_width",
+    "levels",
+    "codebook_size",
+    "n_items",
+    "state_width",
+)
+
+
+def _fields(content: Any) -> dict[str, Any]:
+    known = {f.name for f in fields(Manifest)}
+    if not isinstance(content, dict):
+        raise ManifestInvalid("the manifest is not a JSON object")
+    for name in sorted(known ^ content.keys()):
+        what = "lacks the field" if name in known else "has an unknown field"
+        raise ManifestInvalid(f"the manifest {what} {name[:80]!r}; a newer meritrec may be needed")
+    for name in ("metrics", "training_data", "files"):
+        _require(isinstance(content[name], dict), name, "an object")
+    _require(isinstance(content["methods"], list), "methods", "a list")
+    try:
+        training_data = TrainingData(**content["training_data"])
+        entries = {name: FileEntry(**entry) for name, entry in content["files"].items()}
+    except TypeError as error:
+        raise ManifestInvalid(f"training_data or files has missing or unknown fields ({error})") from error
+    for name in ("name", "licence", "sha256"):
+        _require(isinstance(getattr(training_data, name), str), f"training_data.{name}", "text")
+    for name, entry in entries.items():
+        _require(isinstance(entry.sha256, str), f"files.{name[:80]}.sha256", "text")
+    methods = tuple(content["methods"])
+    return {**content, "training_data": training_data, "files": entries, "methods": methods}
+
+
+def _require(condition: bool, field: str, expected: str) -> None:
+    if not condition:
+        raise ManifestInvalid(f"the manifest's {field} must be {expected}")
+
+
+def _is_int(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value < high
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and 1 <= len(value) <= 200
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,125 @@
+"""Events become model inputs here, for training and for devices alike: one implementation, no train/serve skew.
+
+A history is a left-padded row of positions. Each position carries the item's codes, the action, and the time to the
+event after it in logarithmic buckets (for the last event: to the moment of the request), after HSTU (Zhai et al.,
+ICML 2024).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device_runtime.catalog import Catalog
+from device_runtime.errors import HistoryInvalid
+
+PAD_ROW = -1
+MAX_GAP_BUCKET = 30
+N_GAPS = MAX_GAP_BUCKET + 2  # bucket 0 is padding, bucket 1 + b covers gaps of [2**b, 2**(b+1)) seconds
+
+
+class Action(IntEnum):
+    """What a person did with an item; the numbers are part of the model's input format."""
+
+    PAD = 0
+    VIEW = 1
+    LIKE = 2
+    DISLIKE = 3
+    SAVE = 4
+    BUY = 5
+    SKIP = 6
+
+
+N_ACTIONS = len(Action)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEvent:
+    """One event: item id, action, and Unix seconds."""
+
+    item: str
+    action: Action
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInputs:
+    """Inputs of the method `encode`.
+
+    Attributes:
+        codes: int64 [N, T, L], pad code K where padded.
+        actions: int64 [N, T], 0 where padded.
+        gaps: int64 [N, T], 0 where padded.
+        dropped: events left out because the catalog does not hold their item.
+    """
+
+    codes: NDArray[np.int64]
+    actions: NDArray[np.int64]
+    gaps: NDArray[np.int64]
+    dropped: int = 0
+
+
+def encode_batch(
+    rows: NDArray[np.int64],
+    actions: NDArray[np.int64],
+    at: NDArray[np.int64],
+    now: NDArray[np.int64],
+    catalog: Catalog,
+) -> ModelInputs:
+    """Encode left-padded histories.
+
+    Args:
+        rows: int64 [N, T], catalog rows, -1 where padded; padding only on the left.
+        actions: int64 [N, T], `Action` values; ignored where padded.
+        at: int64 [N, T], Unix seconds; ignored where padded.
+        now: int64 [N], the moment of the request.
+        catalog: whose rows and codes are meant.
+
+    Raises:
+        HistoryInvalid: shapes that do not fit, rows or actions out of range, or padding after an event.
+    """
+    if rows.ndim != 2 or actions.shape != rows.shape or at.shape != rows.shape or now.shape != rows.shape[:1]:
+        raise HistoryInvalid(f"expected rows, actions and times [N, T] and now [N], got {rows.shape} and {now.shape}")
+    real = rows >= 0
+    if (real[:, :-1] & ~real[:, 1:]).any():
+        raise HistoryInvalid("a history may be padded on the left only")
+    if rows.size and (rows.max() >= len(catalog) or rows.min() < PAD_ROW):
+        raise HistoryInvalid(f"expected catalog rows below {len(catalog)}, got {rows.min()} to {rows.max()}")
+    if (actions[real] < 1).any() or (actions[real] >= N_ACTIONS).any():
+        raise HistoryInvalid(f"expected actions 1 to {N_ACTIONS - 1}")
+    codes = np.where(real[..., None], catalog.codes[rows].astype(np.int64), catalog.codebook_size)
+    following = np.concatenate([at[:, 1:], now[:, None]], axis=1)
+    return ModelInputs(codes, np.where(real, actions, 0), np.where(real, gap_buckets(following - at), 0))
+
+
+def gap_buckets(seconds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Map gaps to buckets 1..31: 1 + floor(log2(max(1, seconds))), capped; a clock that ran backwards counts as 1 s."""
+    # frexp is exact where log2 rounds: 2**b is mantissa 0.5 and exponent b + 1.
+    exponent = np.frexp(np.maximum(seconds, 1).astype(np.float64))[1].astype(np.int64)
+    return np.minimum(exponent, 1 + MAX_GAP_BUCKET)
+
+
+def encode_history(events: Sequence[HistoryEvent], catalog: Catalog, length: int, now: int) -> ModelInputs:
+    """Encode the last `length` known events of one person; N is 1.
+
+    Args:
+        events: in time order; items the catalog does not hold are dropped and counted.
+        catalog: of the model that will read this.
+        length: T of the model.
+        now: Unix seconds of the request.
+    """
+    known = [event for event in events if event.item in catalog]
+    kept = known[-length:]
+    rows = np.full((1, length), PAD_ROW, dtype=np.int64)
+    actions = np.zeros((1, length), dtype=np.int64)
+    at = np.zeros((1, length), dtype=np.int64)
+    if kept:
+        rows[0, -len(kept) :] = [catalog.index_of(event.item) for event in kept]
+        actions[0, -len(kept) :] = [int(event.action) for event in kept]
+        at[0, -len(kept) :] = [event.at for event in kept]
+    inputs = encode_batch(rows, actions, at, np.array([now], dtype=np.int64), catalog)
+    return ModelInputs(inputs.codes, inputs.actions, inputs.gaps, len(events) - len(known))

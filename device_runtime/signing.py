@@ -1,0 +1,135 @@
+"""Publisher keys and the signatures over a manifest.
+
+Ed25519 over a domain-separating prefix and the manifest's bytes. Several publishers may sign one manifest; an app
+pins the keys it trusts and how many of them must have signed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from device_runtime.errors import KeyFileInvalid, UntrustedPublisher
+
+_DOMAIN = b"meritrec/bundle/1\0"
+_MAX_SIGNATURES = 64
+_MAX_BYTES = 64 * 1024
+_HEADER = "meritrec publisher key, keep it secret"
+
+
+class PublisherKey:
+    """A key that signs bundles."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+
+    @classmethod
+    def create(cls) -> Self:
+        """Make a new key."""
+        return cls(Ed25519PrivateKey.generate())
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a key file.
+
+        Raises:
+            KeyFileInvalid: it is missing or damaged.
+        """
+        try:
+            header, seed = path.read_text().splitlines()
+            if header != _HEADER:
+                raise ValueError("the first line is not that of a publisher key")
+            return cls(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(seed)))
+        except FileNotFoundError as error:
+            raise KeyFileInvalid(f"{path} does not exist; make it with `meritrec-server sign --new-key`") from error
+        except (ValueError, UnicodeDecodeError) as error:
+            raise KeyFileInvalid(f"{path} is not a publisher key file ({error}); restore it from a backup") from error
+
+    def save(self, path: Path) -> None:
+        """Write the key file, readable by its owner only.
+
+        Raises:
+            KeyFileInvalid: the file exists; a key is never replaced.
+        """
+        text = f"{_HEADER}\n{self._key.private_bytes_raw().hex()}\n"
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError as error:
+            raise KeyFileInvalid(f"{path} exists and is not replaced; leave out --new-key to use it") from error
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+
+    @property
+    def public(self) -> bytes:
+        """The public key, 32 bytes: what apps pin."""
+        return self._key.public_key().public_bytes_raw()
+
+    def sign(self, manifest: bytes) -> Signature:
+        """Sign a manifest's bytes."""
+        return Signature(self.public, self._key.sign(_DOMAIN + manifest))
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One publisher's signature: public key (32 bytes) and Ed25519 signature (64 bytes)."""
+
+    key: bytes
+    signature: bytes
+
+    def verifies(self, manifest: bytes) -> bool:
+        """Return whether it is a valid signature of these bytes by its key."""
+        try:
+            Ed25519PublicKey.from_public_bytes(self.key).verify(self.signature, _DOMAIN + manifest)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+def signatures_to_bytes(signatures: Collection[Signature]) -> bytes:
+    """Return the signature file, ordered by key."""
+    rows = sorted((s.key.hex(), s.signature.hex()) for s in signatures)
+    content = {"signatures": [{"key": key, "signature": signature} for key, signature in rows], "version": 1}
+    return json.dumps(content, sort_keys=True, indent=1).encode() + b"\n"
+
+
+def signatures_from_bytes(data: bytes) -> tuple[Signature, ...]:
+    """Read a signature file; the bytes may come from anyone.
+
+    Raises:
+        UntrustedPublisher: they are not a signature file.
+    """
+    try:
+        if len(data) > _MAX_BYTES:
+            raise ValueError(f"{len(data)} bytes are too many")
+        content = json.loads(data)
+        if content["version"] != 1 or len(content["signatures"]) > _MAX_SIGNATURES:
+            raise ValueError("unknown version or too many signatures")
+        return tuple(Signature(bytes.fromhex(s["key"]), bytes.fromhex(s["signature"])) for s in content["signatures"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UntrustedPublisher(f"the signature file cannot be read ({error}); get the bundle again") from error
+
+
+def verify_signatures(manifest: bytes, signatures: bytes, trusted: Collection[bytes], threshold: int = 1) -> None:
+    """Check that at least `threshold` distinct trusted keys signed the manifest.
+
+    Raises:
+        UntrustedPublisher: they did not.
+        ValueError: `threshold` is below 1, which would trust anyone.
+    """
+    if threshold < 1:
+        raise ValueError(f"threshold must be at least 1, got {threshold}")
+    present = signatures_from_bytes(signatures)
+    valid = {s.key for s in present if s.key in trusted and s.verifies(manifest)}
+    if len(valid) < threshold:
+        signers = ", ".join(sorted(s.key.hex()[:16] for s in present)) or "nobody"
+        raise UntrustedPublisher(
+            f"the bundle is signed by {signers}, and {len(valid)} of those signatures count; {threshold} by trusted "
+            "keys needed. Check where the bundle came from, or add the publisher's key to the trusted ones"
+        )

@@ -1,0 +1,1 @@
+"""Server side of meritrec: data, tokenizers, models, training, evaluation, export; never on a device."""

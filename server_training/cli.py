@@ -1,0 +1,169 @@
+"""`meritrec-server`: prepare, train, evaluate, export, sign, inspect.
+
+Results go to stdout (JSON with --json), progress and errors to stderr. Exit codes: 0 done; 1 refused or failed, with
+one sentence why; 2 wrong usage; 130 interrupted (the same command resumes a training).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeAlias
+
+from device_runtime import DeviceError
+from server_training import commands
+from server_training.errors import TrainingError
+from server_training.model import ModelConfig
+from server_training.train import TrainConfig
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+Command = Callable[[argparse.Namespace], None]
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = build_parser().parse_args(argv)
+    command: Command = arguments.command
+    try:
+        command(arguments)
+    except (TrainingError, DeviceError) as error:
+        print(f"meritrec-server: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except OSError as error:
+        print(f"meritrec-server: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print(
+            "meritrec-server: interrupted; what was finished is kept, run the same command to go on",
+            file=sys.stderr,
+        )
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of every command."""
+    parser = argparse.ArgumentParser(
+        prog="meritrec-server",
+        description="Train, evaluate, quantise, export and sign recommendation models for devices.",
+        epilog="Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.",
+    )
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in (_prepare, _train, _evaluate, _export, _sign, _inspect):
+        add(subparsers)
+    return parser
+
+
+def _add(subparsers: Subparsers, name: str, summary: str, command: Command) -> argparse.ArgumentParser:
+    parser = subparsers.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _prepare(subparsers: Subparsers) -> None:
+    parser = _add(
+        subparsers,
+        "prepare",
+        "read interactions and items, check them, write the Parquet contract",
+        commands.prepare_command,
+    )
+    parser.add_argument(
+        "source",
+        type=Path,
+        nargs="?",
+        help="RecBole folder, CSV file or Parquet folder; MovieLens-100K is fetched when left out",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path.home() / ".cache" / "meritrec",
+        help="where fetched data is kept (default: %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def _train(subparsers: Subparsers) -> None:
+    model, train = ModelConfig(), TrainConfig()
+    parser = _add(
+        subparsers,
+        "train",
+        "give items semantic IDs and train the model; resumes where it was interrupted",
+        commands.train_command,
+    )
+    parser.add_argument("data", type=Path, help="prepared folder")
+    parser.add_argument("--out", type=Path, required=True, help="run folder")
+    parser.add_argument("--fresh", action="store_true", help="discard what the run folder holds and start again")
+    for name, default in (*model.to_dict().items(), *asdict(train).items()):
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=type(default),
+            default=default,
+            metavar="N",
+            help="(default: %(default)s)",
+        )
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
+def _evaluate(subparsers: Subparsers) -> None:
+    parser = _add(
+        subparsers,
+        "evaluate",
+        "rank the full catalog for every test user, beside the baselines",
+        commands.evaluate_command,
+    )
+    parser.add_argument("run", type=Path, help="run folder")
+    parser.add_argument("--at", type=int, nargs="+", default=[10], metavar="K", help="cut-offs (default: 10)")
+    parser.add_argument("--keep-seen", action="store_true", help="leave items of the history in the ranking")
+    parser.add_argument("--json", action="store_true", help="print metrics and rules as JSON")
+
+
+def _export(subparsers: Subparsers) -> None:
+    parser = _add(
+        subparsers,
+        "export",
+        "quantise, lower through ExecuTorch, verify, and write an unsigned bundle",
+        commands.export_command,
+    )
+    parser.add_argument("run", type=Path, help="run folder")
+    parser.add_argument("--out", type=Path, required=True, help="bundle folder to write")
+    parser.add_argument("--quantize", choices=("8da8w", "fp32"), default="8da8w", help="(default: %(default)s)")
+    parser.add_argument("--beam", type=int, default=32, help="beam width fixed in the program (default: %(default)s)")
+    parser.add_argument("--model-version", type=int, default=1, help="devices refuse to go back (default: 1)")
+    parser.add_argument("--valid-days", type=int, default=365, help="devices refuse it after (default: %(default)s)")
+    parser.add_argument(
+        "--namespace", required=True, help="name of the catalog; peers with the same one mean the same items"
+    )
+    parser.add_argument("--data-name", default="unnamed", help="name of the training data, for the model card")
+    parser.add_argument("--data-licence", default="unstated", help="terms of the training data")
+    parser.add_argument("--json", action="store_true", help="print the verification as JSON")
+
+
+def _sign(subparsers: Subparsers) -> None:
+    parser = _add(
+        subparsers,
+        "sign",
+        "sign a bundle with a publisher key; repeat with other keys for a threshold",
+        commands.sign_command,
+    )
+    parser.add_argument("bundle", type=Path, help="bundle folder")
+    parser.add_argument("--key", type=Path, required=True, help="publisher key file")
+    parser.add_argument("--new-key", action="store_true", help="make the key file first; refuses to replace one")
+    parser.add_argument("--json", action="store_true", help="print the public key as JSON")
+
+
+def _inspect(subparsers: Subparsers) -> None:
+    parser = _add(
+        subparsers,
+        "inspect",
+        "say what a prepared folder, run folder or bundle holds",
+        commands.inspect_command,
+    )
+    parser.add_argument("path", type=Path, help="prepared folder, run folder or bundle")
+    parser.add_argument("--json", action="store_true", help="print it as JSON")

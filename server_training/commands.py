@@ -1,0 +1,119 @@
+"""What each `meritrec-server` command does; parsing is in `cli`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from device_runtime import MANIFEST_FILE, SIGNATURE_FILE, Manifest, PublisherKey, read_files, sign_bundle
+from device_runtime import signatures_from_bytes as read_signatures
+
+from .columns import REPORT_FILE
+from .console import console, counting_bar, training_bar
+from .errors import TrainingError
+from .model import ModelConfig
+from .prepare import prepare
+from .run_folder import RUN_FILE, Run, train_run
+from .sources_movielens import TERMS, fetch_movielens_wheel
+from .train import TrainConfig
+
+
+def prepare_command(arguments: argparse.Namespace) -> None:
+    """Write the Parquet contract."""
+    source = arguments.source
+    if source is None:
+        source = fetch_movielens_wheel(arguments.cache)
+        console.print(f"data: {TERMS}")
+    report = prepare(source, arguments.out)
+    lines = [f"{arguments.out}: {report.interactions:,} interactions", *_lines(json.loads(report.to_json()))]
+    _print(json.loads(report.to_json()), arguments.json, lambda: "\n".join(lines))
+
+
+def train_command(arguments: argparse.Namespace) -> None:
+    """Train, or resume."""
+    model = ModelConfig(**{f.name: getattr(arguments, f.name) for f in fields(ModelConfig)})
+    config = TrainConfig(**{f.name: getattr(arguments, f.name) for f in fields(TrainConfig)})
+    with training_bar() as bar:
+        result = train_run(arguments.data, arguments.out, model, config, bar, fresh=arguments.fresh)
+    summary = {
+        "run": str(arguments.out),
+        "parameters": result.parameters,
+        "best_valid_ndcg_at_10": result.best_valid_ndcg_at_10,
+        "resumed_from_epoch": result.resumed_from,
+    }
+    _print(summary, arguments.json, lambda: "\n".join(_lines(summary)))
+
+
+def evaluate_command(arguments: argparse.Namespace) -> None:
+    """Compare with the baselines."""
+    from .report import compare
+
+    comparison = compare(Run.open(arguments.run), tuple(arguments.at), seen_removed=not arguments.keep_seen)
+    _print(comparison.to_dict(), arguments.json, comparison.table)
+
+
+def export_command(arguments: argparse.Namespace) -> None:
+    """Export an unsigned bundle."""
+    from .publish import ExportConfig, export_run  # imports ExecuTorch's exporter: seconds
+
+    config = ExportConfig(
+        arguments.namespace,
+        arguments.model_version,
+        arguments.valid_days,
+        arguments.quantize,
+        arguments.beam,
+        arguments.data_name,
+        arguments.data_licence,
+    )
+    with counting_bar("verifying users") as bar:
+        report = export_run(Run.open(arguments.run), arguments.out, config, bar)
+    _print(asdict(report), arguments.json, lambda: "\n".join([f"{arguments.out} (unsigned)", *_lines(asdict(report))]))
+
+
+def sign_command(arguments: argparse.Namespace) -> None:
+    """Sign a bundle."""
+    if arguments.new_key:
+        PublisherKey.create().save(arguments.key)
+    key = PublisherKey.load(arguments.key)
+    sign_bundle(arguments.bundle, key)
+    public = key.public.hex()
+    _print({"key": public}, arguments.json, lambda: f"{arguments.bundle} is signed by {public}")
+
+
+def inspect_command(arguments: argparse.Namespace) -> None:
+    """Say what a folder holds."""
+    content = _inspected(arguments.path)
+    _print(content, arguments.json, lambda: "\n".join(_lines(content)))
+
+
+def _inspected(path: Path) -> dict[str, object]:
+    for kind, name in (("prepared data", REPORT_FILE), ("training run", RUN_FILE)):
+        if (path / name).is_file():
+            try:
+                return {"kind": kind, **json.loads((path / name).read_text())}
+            except (ValueError, TypeError) as error:
+                raise TrainingError(f"{path / name} is damaged ({error}); make it again") from error
+    files = read_files(path)
+    if MANIFEST_FILE not in files:
+        raise TrainingError(f"{path} is neither a prepared folder, nor a run, nor a bundle")
+    manifest = Manifest.from_bytes(files[MANIFEST_FILE])
+    signatures = read_signatures(files[SIGNATURE_FILE]) if SIGNATURE_FILE in files else ()
+    signed_by = {s.key.hex(): s.verifies(files[MANIFEST_FILE]) for s in signatures}
+    return {"kind": "bundle", "signatures_valid": signed_by, **json.loads(manifest.to_bytes())}
+
+
+def _lines(content: dict[str, object], indent: str = "  ") -> list[str]:
+    lines = []
+    for name, value in content.items():
+        if isinstance(value, dict) and value:
+            lines += [f"{indent}{name}:", *_lines(value, indent + "  ")]
+        else:
+            lines.append(f"{indent}{name}: {value:,.4g}" if isinstance(value, float) else f"{indent}{name}: {value}")
+    return lines
+
+
+def _print(content: object, as_json: bool, text: Callable[[], str]) -> None:
+    print(json.dumps(content, indent=2, ensure_ascii=False) if as_json else text())

@@ -1,0 +1,70 @@
+"""What the commands show on stderr while they work; stdout is for results only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .train import EpochRecord
+
+console = Console(stderr=True)
+
+
+def progress_bar() -> Progress:
+    """Return a bar with counts and time left, on stderr."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+class TrainingBar:
+    """Shows training: a bar over all steps and a line per validated epoch."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("training", total=None)
+
+    def step(self, done: int, total: int, loss: float) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=done, total=total, description=f"training  loss {loss:6.3f}")
+
+    def epoch(self, record: EpochRecord) -> None:
+        """Print what a validated epoch reached."""
+        if record.valid_ndcg_at_10 is not None:
+            self._progress.console.print(
+                f"epoch {record.epoch:3d}  loss {record.loss:.3f}  valid NDCG@10 {record.valid_ndcg_at_10:.4f}  "
+                f"{record.events_per_s:,.0f} events/s"
+            )
+
+
+@contextmanager
+def training_bar() -> Iterator[TrainingBar]:
+    """Show training on stderr while the block runs."""
+    with progress_bar() as progress:
+        yield TrainingBar(progress)
+
+
+@contextmanager
+def counting_bar(description: str) -> Iterator[CountingBar]:
+    """Show a count of known length on stderr while the block runs."""
+    with progress_bar() as progress:
+        yield CountingBar(progress, description)
+
+
+class CountingBar:
+    """A callable `(done, total)` that moves a bar."""
+
+    def __init__(self, progress: Progress, description: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(description, total=None)
+
+    def __call__(self, done: int, total: int) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=done, total=total)

@@ -1,0 +1,48 @@
+"""Small made data: two tastes, a few users each, in RecBole's format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from server_training.dataset import SequenceData
+from server_training.prepare import prepare
+from server_training.split import Split, leave_last_out
+
+N_USERS, N_ITEMS, GENRES = 24, 20, ("Western Dust", "Space Opera")
+
+
+def write_recbole(folder: Path, seed: int = 0) -> Path:
+    """A source in which users stay within one of two genres; item ``cold`` is never used."""
+    rng = np.random.default_rng(seed)
+    rows = ["user_id:token\titem_id:token\trating:float\ttimestamp:float"]
+    for user in range(N_USERS):
+        own = np.arange(user % 2, N_ITEMS, 2)
+        for step, item in enumerate(rng.permutation(own)[: 5 + user % 4]):
+            rows.append(f"u{user}\ti{item}\t{rng.integers(1, 6)}\t{1_000_000 + 60 * step + user}")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "made.inter").write_text("\n".join(rows) + "\n", "utf-8")
+    items = ["item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq"]
+    items += [f"i{item}\tTitle {item}\t{1990 + item % 5}\t{GENRES[item % 2]}" for item in range(N_ITEMS)]
+    items.append("cold\tSomething Entirely Néw\t\tSpace Opera")
+    (folder / "made.item").write_text("\n".join(items) + "\n", "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_recbole(tmp_path_factory.mktemp("source"))
+
+
+@pytest.fixture(scope="session")
+def made_data(made_source: Path, tmp_path_factory: pytest.TempPathFactory) -> SequenceData:
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare(made_source, folder)
+    return SequenceData.load(folder)
+
+
+@pytest.fixture(scope="session")
+def made_split(made_data: SequenceData) -> Split:
+    return leave_last_out(made_data)
