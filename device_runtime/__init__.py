@@ -1,7 +1,9 @@
 """Opens, verifies and runs one model bundle. Knows no peers and no users, and never imports torch."""
 
 from device_runtime.beam import Found, beam_search
-from device_runtime.bundle import Bundle, file_entries, read_files, sign_bundle, write_bundle
+from device_runtime.bundle import Bundle, BundleFacts, inspect_bundle
+from device_runtime.bundle_files import read_files
+from device_runtime.bundle_writer import file_entries, sign_bundle, write_bundle
 from device_runtime.catalog import Catalog
 from device_runtime.errors import (
     BundleError,
@@ -16,6 +18,7 @@ from device_runtime.errors import (
     ManifestInvalid,
     ModelFailed,
     RuntimeUnavailable,
+    UnknownItem,
     UntrustedPublisher,
 )
 from device_runtime.manifest import (
@@ -39,7 +42,7 @@ from device_runtime.sequence import (
     encode_history,
     gap_buckets,
 )
-from device_runtime.session import Session, open_session
+from device_runtime.session import MethodSpec, Session, TensorSpec, open_session
 from device_runtime.signing import PublisherKey, Signature, signatures_from_bytes, verify_signatures
 
 __all__ = [
@@ -54,6 +57,7 @@ __all__ = [
     "Bundle",
     "BundleError",
     "BundleExpired",
+    "BundleFacts",
     "BundleMissing",
     "BundleTampered",
     "BundleTooOld",
@@ -67,6 +71,7 @@ __all__ = [
     "KeyFileInvalid",
     "Manifest",
     "ManifestInvalid",
+    "MethodSpec",
     "ModelFailed",
     "ModelInputs",
     "ModelRanker",
@@ -74,13 +79,16 @@ __all__ = [
     "RuntimeUnavailable",
     "Session",
     "Signature",
+    "TensorSpec",
     "TrainingData",
+    "UnknownItem",
     "UntrustedPublisher",
     "beam_search",
     "encode_batch",
     "encode_history",
     "file_entries",
     "gap_buckets",
+    "inspect_bundle",
     "open_session",
     "read_files",
     "sign_bundle",

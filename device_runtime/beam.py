@@ -69,30 +69,49 @@ def beam_search(
     """
     if not 1 <= k <= beam_width:
         raise ModelFailed(f"k must be 1 to the model's beam width {beam_width}, got {k}")
-    running = None if allowed is None else np.concatenate([[0], np.cumsum(allowed, dtype=np.int64)])
-    state, logits = session.run("encode", inputs.codes, inputs.actions, inputs.gaps)
+    running = _running_count(allowed, len(catalog))
+    state, logits = _two(session.run("encode", inputs.codes, inputs.actions, inputs.gaps))
     size = catalog.codebook_size
     prefixes = np.zeros((1, 0), dtype=np.int64)
     scores: Floats = np.zeros(1, dtype=np.float32)
-    wide = np.repeat(state.astype(np.float32, copy=False), beam_width, axis=0)
+    wide = np.repeat(_checked(state, (1, state.shape[-1])), beam_width, axis=0)
     for level in range(catalog.levels):
         if level:
-            logits = session.run(f"decode_{level}", wide, _padded(prefixes, beam_width))[0][: len(prefixes)]
-        steps = _log_probs(_checked(logits, len(prefixes), size), catalog.counts_of_next(prefixes) > 0)
-        counts = catalog.counts_of_next(prefixes, running)
-        total = np.where(counts > 0, scores[:, None] + steps, -np.inf).ravel()
-        best = _best(total, counts.ravel(), beam_width)
+            (logits,) = session.run(f"decode_{level}", wide, _padded(prefixes, beam_width))
+            logits = logits[: len(prefixes)]
+        borders = catalog.next_borders(prefixes)
+        steps = _log_probs(_checked(logits, (len(prefixes), size)), np.diff(borders, axis=1) > 0)
+        total = (scores[:, None] + steps).ravel()
+        best = _best(total, np.diff(running[borders], axis=1).ravel() > 0, beam_width)
         prefixes = np.concatenate([prefixes[best // size], (best % size)[:, None]], axis=1)
         scores = total[best]
     rows, _ = catalog.ranges(prefixes)
-    order = np.lexsort((rows, -scores))[:k]
+    order = np.argsort(-scores, kind="stable")[:k]  # prefixes are sorted, so ties stay in row order
     return Found(rows[order], scores[order])
 
 
-def _best(total: Floats, counts: NDArray[np.int64], beam_width: int) -> NDArray[np.int64]:
-    """Return the flat indices of the best hypotheses that lead to an item, at most `beam_width`, ties in order."""
-    possible = np.flatnonzero(counts > 0)
-    return possible[np.argsort(-total[possible], kind="stable")[:beam_width]]
+def _running_count(allowed: NDArray[np.bool_] | None, items: int) -> NDArray[np.int64]:
+    """Return int64 [n + 1]: how many of the first rows are allowed, so that a range's count is a difference."""
+    if allowed is None:
+        return np.arange(items + 1)
+    if allowed.shape != (items,) or allowed.dtype != np.bool_:
+        raise ModelFailed(f"allowed must be bool [{items}], one per catalog row, got {allowed.dtype} {allowed.shape}")
+    return np.concatenate([[0], np.cumsum(allowed, dtype=np.int64)])
+
+
+def _best(total: Floats, possible: NDArray[np.bool_], beam_width: int) -> NDArray[np.int64]:
+    """Return the flat indices of the best possible hypotheses, at most `beam_width`, ascending.
+
+    Ascending keeps the prefixes in catalog order at every level, so equal scores are resolved by row.
+    """
+    candidates = np.flatnonzero(possible)
+    return np.sort(candidates[np.argsort(-total[candidates], kind="stable")[:beam_width]])
+
+
+def _two(outputs: tuple[NDArray[np.generic], ...]) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+    if len(outputs) != 2:
+        raise ModelFailed(f"encode must return a state and logits, it returned {len(outputs)} tensors")
+    return outputs[0], outputs[1]
 
 
 def _log_probs(logits: Floats, allowed: NDArray[np.bool_]) -> Floats:
@@ -108,10 +127,10 @@ def _padded(prefixes: NDArray[np.int64], beam_width: int) -> NDArray[np.int64]:
     return np.concatenate([prefixes, np.zeros((beam_width - len(prefixes), prefixes.shape[1]), dtype=np.int64)])
 
 
-def _checked(logits: NDArray[np.generic], rows: int, size: int) -> Floats:
-    if logits.shape != (rows, size) or logits.dtype != np.float32:
-        raise ModelFailed(f"the model answered {logits.dtype} {logits.shape} where float32 {(rows, size)} was expected")
-    result = logits.astype(np.float32, copy=False)
+def _checked(numbers: NDArray[np.generic], shape: tuple[int, ...]) -> Floats:
+    if numbers.shape != shape or numbers.dtype != np.float32:
+        raise ModelFailed(f"the model answered {numbers.dtype} {numbers.shape} where float32 {shape} was expected")
+    result = numbers.astype(np.float32, copy=False)
     if not np.isfinite(result).all():
         raise ModelFailed("the model answered numbers that are not finite; the bundle is unusable, go back to the last")
     return result

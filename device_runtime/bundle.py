@@ -1,31 +1,24 @@
 """Model bundles: opened whole and verified, or not at all.
 
-The order of the checks is the point: signature over the manifest, then expiry and version, then size and SHA-256 of
-every file, and only then is a byte handed to a parser or to the runtime. What was hashed is what is used: files are
-read once, into memory.
+The order of the checks is the point: signature over the manifest, then expiry and version, then name, size and SHA-256
+of every file, and only then is a byte handed to a parser or to the runtime. What was hashed is what is used: each file
+is read once, into memory, so nothing can be swapped between check and use.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import stat
-import tempfile
 import time
-import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from device_runtime import manifest as names
+from device_runtime.bundle_files import BundleFiles, open_files
 from device_runtime.catalog import Catalog
 from device_runtime.errors import BundleExpired, BundleMissing, BundleTampered, BundleTooOld, CatalogInvalid
-from device_runtime.manifest import FileEntry, Manifest
-from device_runtime.signing import PublisherKey, signatures_from_bytes, signatures_to_bytes, verify_signatures
-
-MAX_FILE_BYTES = 1 << 30
-_MAX_FILES = 64
+from device_runtime.manifest import Manifest
+from device_runtime.signing import MAX_SIGNATURE_BYTES, Signature, signatures_from_bytes, verify_signatures
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,109 +58,100 @@ class Bundle:
 
         Raises:
             BundleError: see `device_runtime.errors`; nothing was loaded then.
+            ValueError: a trusted key is not 32 bytes, or the threshold is below 1.
         """
-        source = read_files(path)
-        raw = source.get(names.MANIFEST_FILE)
-        signatures = source.get(names.SIGNATURE_FILE)
-        if raw is None or signatures is None:
-            missing = names.MANIFEST_FILE if raw is None else names.SIGNATURE_FILE
-            raise BundleMissing(f"{path} has no {missing}; it is not a signed bundle")
-        verify_signatures(raw, signatures, trusted_keys, threshold)
-        manifest = Manifest.from_bytes(raw)
-        _check_time_and_version(path, manifest, int(time.time()) if now is None else now, minimum_version)
-        _check_files(path, manifest, source)
-        catalog = Catalog.from_bytes(source[names.CATALOG_FILE])
+        with open_files(path) as files:
+            raw, signatures = _manifest_and_signatures(path, files)
+            verify_signatures(raw, signatures, trusted_keys, threshold)
+            manifest = Manifest.from_bytes(raw)
+            _check_time_and_version(path, manifest, int(time.time()) if now is None else now, minimum_version)
+            contents = read_verified(path, files, manifest)
+        catalog = Catalog.from_bytes(contents[names.CATALOG_FILE])
         _check_catalog(path, manifest, catalog)
-        return cls(path, manifest, catalog, source[names.MODEL_FILE])
+        return cls(path, manifest, catalog, contents[names.MODEL_FILE])
 
 
-def write_bundle(path: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> None:
-    """Write an unsigned bundle folder, whole or not at all; an existing bundle at `path` is replaced.
+@dataclass(frozen=True, slots=True)
+class BundleFacts:
+    """What a bundle says about itself; nobody's word for it.
 
-    Args:
-        path: the folder.
-        manifest: with an entry for each of `contents`, see `file_entries`.
-        contents: model, catalog and model card by file name.
+    Attributes:
+        manifest: as written.
+        signers: keys with a valid signature over the manifest, trusted by someone or not.
+        damage: what is wrong with the files, None when they are those of the manifest.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
-    try:
-        for name, content in (*contents.items(), (names.MANIFEST_FILE, manifest.to_bytes())):
-            _write(staging / name, content)
-        staging.chmod(0o755)
-        if path.exists():
-            _discard_bundle(path)
-        staging.rename(path)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+
+    manifest: Manifest
+    signers: tuple[bytes, ...]
+    damage: str | None
 
 
-def sign_bundle(path: Path, key: PublisherKey) -> None:
-    """Add or renew one publisher's signature of a bundle folder, after checking that its files are those listed.
+def inspect_bundle(path: Path) -> BundleFacts:
+    """Describe a bundle without trusting it: no catalog is parsed, no model loaded.
 
     Raises:
-        BundleError: the folder is not a whole bundle; nothing is signed then.
+        BundleMissing, BundleTampered, ManifestInvalid, UntrustedPublisher: there is no readable manifest or signature.
     """
-    source = read_files(path)
-    if names.MANIFEST_FILE not in source:
-        raise BundleMissing(f"{path} has no {names.MANIFEST_FILE}; export a bundle first")
-    raw = source[names.MANIFEST_FILE]
-    manifest = Manifest.from_bytes(raw)
-    _check_files(path, manifest, source)
-    before = source.get(names.SIGNATURE_FILE)
-    others = [s for s in (signatures_from_bytes(before) if before else ()) if s.key != key.public and s.verifies(raw)]
-    temporary = path / f".{names.SIGNATURE_FILE}.new"
-    _write(temporary, signatures_to_bytes([*others, key.sign(raw)]))
-    temporary.replace(path / names.SIGNATURE_FILE)
+    with open_files(path) as files:
+        raw = read_limited(path, files, names.MANIFEST_FILE, names.MAX_BYTES)
+        manifest = Manifest.from_bytes(raw)
+        present: tuple[Signature, ...] = ()
+        if names.SIGNATURE_FILE in files.sizes:
+            present = signatures_from_bytes(read_limited(path, files, names.SIGNATURE_FILE, MAX_SIGNATURE_BYTES))
+        signers = tuple(sorted(s.key for s in present if s.verifies(raw)))
+        try:
+            read_verified(path, files, manifest)
+        except (BundleMissing, BundleTampered) as error:
+            return BundleFacts(manifest, signers, str(error))
+    return BundleFacts(manifest, signers, None)
 
 
-def file_entries(contents: Mapping[str, bytes]) -> dict[str, FileEntry]:
-    """Return the manifest's entries for files."""
-    return {name: FileEntry(hashlib.sha256(data).hexdigest(), len(data)) for name, data in contents.items()}
-
-
-def read_files(path: Path) -> dict[str, bytes]:
-    """Read every file of a bundle folder or zip, with limits; nothing is verified yet.
+def read_verified(path: Path, files: BundleFiles, manifest: Manifest) -> dict[str, bytes]:
+    """Return the files that the manifest lists, after comparing names, sizes and hashes.
 
     Raises:
-        BundleMissing: nothing usable is there.
-        BundleTampered: it is built in a way that bundles are not (links, compression, odd names, too large).
+        BundleMissing: one is not there.
+        BundleTampered: one differs, or there is one more.
     """
-    if path.is_dir():
-        return _read_folder(path)
-    if path.is_file():
-        return _read_zip(path)
-    raise BundleMissing(f"there is no bundle at {path}; check the path")
+    for name in files.sizes.keys() - manifest.files.keys() - {names.MANIFEST_FILE, names.SIGNATURE_FILE}:
+        raise BundleTampered(f"{path}: {name!r} is not listed in the manifest; get the bundle again")
+    contents = {}
+    for name, entry in manifest.files.items():
+        if name not in files.sizes:
+            raise BundleMissing(f"{path} lacks {name}, which its manifest lists; get the bundle again")
+        if files.sizes[name] != entry.bytes:
+            raise BundleTampered(
+                f"{path}: {name} has {files.sizes[name]} bytes, {entry.bytes} were signed; get the bundle again"
+            )
+        contents[name] = files.read(name)
+        found = hashlib.sha256(contents[name]).hexdigest()
+        if found != entry.sha256:
+            raise BundleTampered(
+                f"{path}: {name} is not the file that was signed (SHA-256 {found[:16]}…, expected "
+                f"{entry.sha256[:16]}…); get the bundle again"
+            )
+    return contents
 
 
-def _read_folder(path: Path) -> dict[str, bytes]:
-    files: dict[str, bytes] = {}
-    entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-    if len(entries) > _MAX_FILES:
-        raise BundleTampered(f"{path} has {len(entries)} files, a bundle has at most {_MAX_FILES}")
-    for entry in entries:
-        status = entry.lstat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
-            raise BundleTampered(f"{entry} is not a plain file of at most {MAX_FILE_BYTES} bytes; get the bundle again")
-        files[entry.name] = entry.read_bytes()
-    return files
+def read_limited(path: Path, files: BundleFiles, name: str, most: int) -> bytes:
+    """Return a file that comes before any check, so only if it is small.
+
+    Raises:
+        BundleMissing: it is not there.
+        BundleTampered: it is larger than `most` bytes.
+    """
+    if name not in files.sizes:
+        raise BundleMissing(f"{path} has no {name}; it is not a signed bundle")
+    if files.sizes[name] > most:
+        raise BundleTampered(f"{path}: {name} has {files.sizes[name]} bytes, at most {most} are read")
+    return files.read(name)
 
 
-def _read_zip(path: Path) -> dict[str, bytes]:
-    files: dict[str, bytes] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            if len(entries) > _MAX_FILES:
-                raise BundleTampered(f"{path} has {len(entries)} files, a bundle has at most {_MAX_FILES}")
-            for entry in entries:
-                plain = entry.compress_type == zipfile.ZIP_STORED and entry.file_size <= MAX_FILE_BYTES
-                if not plain or "/" in entry.filename or entry.filename in files:
-                    raise BundleTampered(f"{path}: {entry.filename[:80]!r} is compressed, too large, nested or doubled")
-                files[entry.filename] = archive.read(entry)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise BundleTampered(f"{path} is neither a bundle folder nor a whole zip ({error}); get it again") from error
-    return files
+def _manifest_and_signatures(path: Path, files: BundleFiles) -> tuple[bytes, bytes]:
+    return (
+        read_limited(path, files, names.MANIFEST_FILE, names.MAX_BYTES),
+        read_limited(path, files, names.SIGNATURE_FILE, MAX_SIGNATURE_BYTES),
+    )
 
 
 def _check_time_and_version(path: Path, manifest: Manifest, now: int, minimum_version: int) -> None:
@@ -180,36 +164,8 @@ def _check_time_and_version(path: Path, manifest: Manifest, now: int, minimum_ve
         )
 
 
-def _check_files(path: Path, manifest: Manifest, source: Mapping[str, bytes]) -> None:
-    for name, entry in manifest.files.items():
-        if name not in source:
-            raise BundleMissing(f"{path} lacks {name}, which its manifest lists; get the bundle again")
-        content = source[name]
-        if len(content) != entry.bytes or hashlib.sha256(content).hexdigest() != entry.sha256:
-            raise BundleTampered(f"{path}: {name} is not the file that was signed; get the bundle again")
-    for name in source.keys() - manifest.files.keys() - {names.MANIFEST_FILE, names.SIGNATURE_FILE}:
-        raise BundleTampered(f"{path}: {name[:80]!r} is not listed in the manifest; get the bundle again")
-
-
 def _check_catalog(path: Path, manifest: Manifest, catalog: Catalog) -> None:
     said = (manifest.n_items, manifest.levels, manifest.codebook_size)
     found = (len(catalog), catalog.levels, catalog.codebook_size)
     if said != found:
         raise CatalogInvalid(f"{path}: the manifest says (items, levels, codebook) {said}, the catalog has {found}")
-
-
-def _discard_bundle(path: Path) -> None:
-    """Remove a bundle that is about to be replaced, and nothing that is not one."""
-    if not (path / names.MANIFEST_FILE).is_file():
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
-            return
-        raise BundleMissing(f"{path} exists and is not a bundle; choose another output path")
-    shutil.rmtree(path)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

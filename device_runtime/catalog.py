@@ -15,13 +15,13 @@ import msgpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from device_runtime.errors import CatalogInvalid
+from device_runtime.errors import CatalogInvalid, UnknownItem
 
 FORMAT = 1
 MAX_ITEMS = 4_000_000
 MAX_LEVELS = 8
 MAX_CODEBOOK = 4096
-MAX_ID_BYTES = 256
+MAX_ID_BYTES = 256  # of UTF-8, as for titles
 MAX_TITLE_BYTES = 1024
 MAX_BYTES = 1 << 30
 
@@ -62,12 +62,28 @@ class Catalog:
     def build(
         cls, ids: Sequence[str], codes: ArrayLike, codebook_size: int, titles: Sequence[str] | None = None
     ) -> Catalog:
-        """Make a catalog from rows in any order."""
-        array = np.asarray(codes, dtype=np.uint16)
-        order = np.lexsort(array.T[::-1]) if array.ndim == 2 else np.arange(len(array))
+        """Make a catalog from rows in any order.
+
+        Args:
+            ids: n item ids.
+            codes: integers [n, L].
+            codebook_size: K.
+            titles: n titles, or None.
+
+        Raises:
+            CatalogInvalid: see the class.
+        """
+        array = np.asarray(codes)
+        if array.ndim != 2 or array.dtype.kind not in "iu" or len(array) != len(ids):
+            raise CatalogInvalid(f"expected integer codes [{len(ids)}, L], got {array.dtype} {array.shape}")
+        if titles is not None and len(titles) != len(ids):
+            raise CatalogInvalid(f"expected {len(ids)} titles, got {len(titles)}")
+        if array.size and not 0 <= array.min() <= array.max() < codebook_size:
+            raise CatalogInvalid(f"codes must be 0 to {codebook_size - 1}, got {array.min()} to {array.max()}")
+        order = np.lexsort(array.T[::-1])
         return cls(
             tuple(ids[i] for i in order),
-            array[order],
+            array[order].astype(np.uint16),
             codebook_size,
             None if titles is None else tuple(titles[i] for i in order),
         )
@@ -82,9 +98,12 @@ class Catalog:
         """Return the row of an item.
 
         Raises:
-            KeyError: the catalog does not hold it.
+            UnknownItem: the catalog does not hold it.
         """
-        return self._row_of_id[item]
+        try:
+            return self._row_of_id[item]
+        except KeyError as error:
+            raise UnknownItem(f"the catalog does not hold item {item!r}; check the id or update the bundle") from error
 
     def title_of(self, row: int) -> str:
         """Return the title of a row, or its id where it has none."""
@@ -114,23 +133,22 @@ class Catalog:
         )
         return found
 
-    def counts_of_next(
-        self, prefixes: NDArray[np.integer[Any]], running: NDArray[np.int64] | None = None
-    ) -> NDArray[np.int64]:
-        """Count the items under each one-code extension of each prefix.
+    def next_borders(self, prefixes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """Return the rows where each one-code extension of each prefix begins and, last, where the prefix ends.
+
+        Extension c of a prefix covers the rows [borders[c], borders[c + 1]); an empty range means that no item of the
+        catalog has that code next.
 
         Args:
             prefixes: integers [B, l] with l < L.
-            running: int64 [n + 1], running count of the items that count (0 first); all count when None.
 
         Returns:
-            int64 [B, K]; zero means that the code is not allowed next.
+            int64 [B, K + 1].
         """
         step = self.codebook_size ** (self.levels - prefixes.shape[1] - 1)
         low = pack(prefixes, self.codebook_size)[:, None] * (step * self.codebook_size)
-        borders = np.searchsorted(self.packed, low + step * np.arange(self.codebook_size + 1))  # [B, K + 1]
-        counts: NDArray[np.int64] = np.diff(borders if running is None else running[borders], axis=1)
-        return counts
+        borders: NDArray[np.int64] = np.searchsorted(self.packed, low + step * np.arange(self.codebook_size + 1))
+        return borders
 
     def to_bytes(self) -> bytes:
         """Return the catalog's file: a msgpack array, codes as little-endian uint16."""
@@ -204,5 +222,14 @@ def _check_shape(
 
 def _check_texts(texts: tuple[str, ...], kind: str, most: int, *, empty: bool) -> None:
     for row, text in enumerate(texts):
-        if not isinstance(text, str) or len(text) > most or (not text and not empty):
-            raise CatalogInvalid(f"row {row} of the catalog has no usable {kind}: text of at most {most} characters")
+        if not isinstance(text, str) or (not text and not empty) or not _fits(text, most):
+            raise CatalogInvalid(f"row {row} of the catalog has no usable {kind}: text of at most {most} UTF-8 bytes")
+
+
+def _fits(text: str, most: int) -> bool:
+    if text.isascii():
+        return len(text) <= most
+    try:
+        return len(text.encode()) <= most
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False

@@ -14,6 +14,7 @@
     ├── KeyFileInvalid           a publisher key file is damaged, missing or in the way
     ├── RuntimeUnavailable       no ExecuTorch runtime works here
     ├── ModelFailed              the program cannot be loaded or run, or was called wrongly
+    ├── UnknownItem              the catalog does not hold an item
     └── HistoryInvalid           events or arrays that cannot become model inputs
 
 Messages name the file, what was expected, what came, and what to do.
@@ -68,6 +69,10 @@ class RuntimeUnavailable(DeviceError):
 
 class ModelFailed(DeviceError):
     """The program cannot be loaded or run, or was called wrongly."""
+
+
+class UnknownItem(DeviceError):
+    """The catalog does not hold an item."""
 
 
 class HistoryInvalid(DeviceError):

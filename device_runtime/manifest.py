@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from device_runtime.catalog import MAX_CODEBOOK, MAX_ITEMS, MAX_LEVELS
 from device_runtime.errors import ManifestInvalid
 
 FORMAT = 1
@@ -90,10 +91,10 @@ class Manifest:
         Raises:
             ManifestInvalid: naming the first field that is wrong.
         """
-        if self.format_version != FORMAT:
+        if not _is_int(self.format_version, FORMAT, FORMAT + 1):
             raise ManifestInvalid(f"the manifest has format {self.format_version!r}, this meritrec reads {FORMAT}")
-        for name in _COUNTS:
-            _require(_is_int(getattr(self, name), 1, 1 << 31), name, "a whole number from 1")
+        for name, most in _COUNTS.items():
+            _require(_is_int(getattr(self, name), 1, most + 1), name, f"a whole number from 1 to {most}")
         for name in ("created_at", "expires_at"):
             _require(_is_int(getattr(self, name), 0, 1 << 40), name, "Unix seconds")
         for name in ("runtime", "backend", "quantization", "catalog_namespace"):
@@ -108,7 +109,7 @@ class Manifest:
         _require(_is_text(data.name) and _is_text(data.licence), "training_data", "a name and a licence")
         _require(bool(_SHA256.fullmatch(data.sha256)), "training_data.sha256", "64 hex digits")
         for name, entry in self.files.items():
-            _require(bool(_FILE_NAME.fullmatch(name)), "files", f"plain file names, not {name[:80]!r}")
+            _require(is_file_name(name), "files", f"plain file names, not {name[:80]!r}")
             _require(name not in (MANIFEST_FILE, SIGNATURE_FILE), "files", "neither the manifest nor its signature")
             _require(bool(_SHA256.fullmatch(entry.sha256)), f"files.{name}.sha256", "64 hex digits")
             _require(_is_int(entry.bytes, 0, 1 << 40), f"files.{name}.bytes", "a length")
@@ -138,15 +139,21 @@ class Manifest:
         return manifest
 
 
-_COUNTS = (
-    "model_version",
-    "history_length",
-    "beam_width",
-    "levels",
-    "codebook_size",
-    "n_items",
-    "state_width",
-)
+# Largest values: what a device could hold, far above what is useful.
+_COUNTS = {
+    "model_version": 1 << 31,
+    "history_length": 1 << 14,
+    "beam_width": 1 << 12,
+    "levels": MAX_LEVELS,
+    "codebook_size": MAX_CODEBOOK,
+    "n_items": MAX_ITEMS,
+    "state_width": 1 << 16,
+}
+
+
+def is_file_name(name: str) -> bool:
+    """Return whether it is a plain file name: no folders, nothing hidden, at most 64 ASCII characters."""
+    return bool(_FILE_NAME.fullmatch(name))
 
 
 def _fields(content: Any) -> dict[str, Any]:
@@ -186,4 +193,6 @@ def _is_text(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < 1 << 53 if isinstance(value, int) else math.isfinite(value)

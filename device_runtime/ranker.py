@@ -14,26 +14,25 @@ from device_runtime.catalog import Catalog
 from device_runtime.errors import ModelFailed
 from device_runtime.manifest import Manifest
 from device_runtime.sequence import HistoryEvent, encode_history
-from device_runtime.session import Session, open_session
+from device_runtime.session import MethodSpec, Session, TensorSpec, open_session
 
 
 class ModelRanker:
-    """Ranks catalog items for a history. Safe to use from several threads if the session is."""
+    """Ranks catalog items for a history. Safe to use from several threads, as sessions are."""
 
     def __init__(self, manifest: Manifest, catalog: Catalog, session: Session) -> None:
         """Join a session and its catalog, and run once.
 
         Raises:
-            ModelFailed: the program lacks a method, or the smoke run fails.
+            ModelFailed: the program's methods are not those that the manifest implies, or the smoke run fails.
         """
         self.manifest = manifest
         self.catalog = catalog
         self._session = session
-        missing = [name for name in manifest.methods if name not in session.methods]
-        if missing:
-            raise ModelFailed(
-                f"the program has no method {missing[0]!r}, which its manifest lists; get the bundle again"
-            )
+        for name, spec in _expected_methods(manifest).items():
+            found = session.methods.get(name)
+            if found != spec:
+                raise ModelFailed(f"the program's method {name} is {found}, its manifest asks for {spec}; get it again")
         self.rank_rows([], 1, now=0)
 
     @classmethod
@@ -67,9 +66,12 @@ class ModelRanker:
         found = beam_search(self._session, inputs, self.catalog, k=min(k, width), beam_width=width, allowed=allowed)
         return list(zip(found.rows.tolist(), found.log_probs.tolist(), strict=True))
 
-    def rank(self, history: Sequence[HistoryEvent], k: int, *, now: int) -> list[tuple[str, float]]:
+    def rank(
+        self, history: Sequence[HistoryEvent], k: int, *, now: int, allowed: NDArray[np.bool_] | None = None
+    ) -> list[tuple[str, float]]:
         """Return up to `k` (item id, log-probability), as `rank_rows`."""
-        return [(self.catalog.ids[row], score) for row, score in self.rank_rows(history, k, now=now)]
+        found = self.rank_rows(history, k, now=now, allowed=allowed)
+        return [(self.catalog.ids[row], score) for row, score in found]
 
     @property
     def history_length(self) -> int:
@@ -84,3 +86,18 @@ class ModelRanker:
     def close(self) -> None:
         """Free the program."""
         self._session.close()
+
+
+def _expected_methods(manifest: Manifest) -> dict[str, MethodSpec]:
+    """Return what `beam_search` will call: the shapes follow from the manifest's sizes."""
+    m = manifest
+    history = TensorSpec("int64", (1, m.history_length))
+    codes = TensorSpec("int64", (1, m.history_length, m.levels))
+    state = TensorSpec("float32", (1, m.state_width))
+    expected = {"encode": MethodSpec((codes, history, history), (state, TensorSpec("float32", (1, m.codebook_size))))}
+    for level in range(1, m.levels):
+        beam = TensorSpec("float32", (m.beam_width, m.state_width))
+        prefix = TensorSpec("int64", (m.beam_width, level))
+        logits = TensorSpec("float32", (m.beam_width, m.codebook_size))
+        expected[f"decode_{level}"] = MethodSpec((beam, prefix), (logits,))
+    return expected

@@ -18,6 +18,7 @@ from device_runtime.catalog import Catalog
 from device_runtime.errors import HistoryInvalid
 
 PAD_ROW = -1
+MAX_SECONDS = 1 << 40
 MAX_GAP_BUCKET = 30
 N_GAPS = MAX_GAP_BUCKET + 2  # bucket 0 is padding, bucket 1 + b covers gaps of [2**b, 2**(b+1)) seconds
 
@@ -111,7 +112,12 @@ def encode_history(events: Sequence[HistoryEvent], catalog: Catalog, length: int
         catalog: of the model that will read this.
         length: T of the model.
         now: Unix seconds of the request.
+
+    Raises:
+        HistoryInvalid: an event has no usable action or time.
     """
+    if length < 1:
+        raise HistoryInvalid(f"the model's history length must be at least 1, got {length}")
     known = [event for event in events if event.item in catalog]
     kept = known[-length:]
     rows = np.full((1, length), PAD_ROW, dtype=np.int64)
@@ -120,6 +126,12 @@ def encode_history(events: Sequence[HistoryEvent], catalog: Catalog, length: int
     if kept:
         rows[0, -len(kept) :] = [catalog.index_of(event.item) for event in kept]
         actions[0, -len(kept) :] = [int(event.action) for event in kept]
-        at[0, -len(kept) :] = [event.at for event in kept]
-    inputs = encode_batch(rows, actions, at, np.array([now], dtype=np.int64), catalog)
+        at[0, -len(kept) :] = [_checked_time(event.at) for event in kept]
+    inputs = encode_batch(rows, actions, at, np.array([_checked_time(now)], dtype=np.int64), catalog)
     return ModelInputs(inputs.codes, inputs.actions, inputs.gaps, len(events) - len(known))
+
+
+def _checked_time(seconds: int) -> int:
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise HistoryInvalid(f"times must be Unix seconds, 0 to {MAX_SECONDS}, got {seconds!r}")
+    return seconds

@@ -20,7 +20,7 @@ from device_runtime.errors import KeyFileInvalid, UntrustedPublisher
 
 _DOMAIN = b"meritrec/bundle/1\0"
 _MAX_SIGNATURES = 64
-_MAX_BYTES = 64 * 1024
+MAX_SIGNATURE_BYTES = 64 * 1024
 _HEADER = "meritrec publisher key, keep it secret"
 
 
@@ -49,7 +49,7 @@ class PublisherKey:
             return cls(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(seed)))
         except FileNotFoundError as error:
             raise KeyFileInvalid(f"{path} does not exist; make it with `meritrec-server sign --new-key`") from error
-        except (ValueError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise KeyFileInvalid(f"{path} is not a publisher key file ({error}); restore it from a backup") from error
 
     def save(self, path: Path) -> None:
@@ -106,7 +106,7 @@ def signatures_from_bytes(data: bytes) -> tuple[Signature, ...]:
         UntrustedPublisher: they are not a signature file.
     """
     try:
-        if len(data) > _MAX_BYTES:
+        if len(data) > MAX_SIGNATURE_BYTES:
             raise ValueError(f"{len(data)} bytes are too many")
         content = json.loads(data)
         if content["version"] != 1 or len(content["signatures"]) > _MAX_SIGNATURES:
@@ -121,8 +121,10 @@ def verify_signatures(manifest: bytes, signatures: bytes, trusted: Collection[by
 
     Raises:
         UntrustedPublisher: they did not.
-        ValueError: `threshold` is below 1, which would trust anyone.
+        ValueError: `threshold` is below 1, which would trust anyone, or a trusted key is not 32 bytes.
     """
+    if any(not isinstance(key, bytes) or len(key) != 32 for key in trusted):
+        raise ValueError("a trusted publisher key is 32 bytes, an Ed25519 public key")
     if threshold < 1:
         raise ValueError(f"threshold must be at least 1, got {threshold}")
     present = signatures_from_bytes(signatures)

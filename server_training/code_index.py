@@ -29,12 +29,18 @@ class CodeIndex:
         self._prefixes: list[Tensor] = []  # [P_l, l]
         self._prefix_of_item: list[Tensor] = []  # [n]
         for level in range(self.levels):
-            prefixes, owner = torch.unique(self.codes[:, :level], dim=0, return_inverse=True)
+            prefixes, owner = self._distinct_prefixes(level)
             allowed = torch.zeros(len(prefixes), catalog.codebook_size, dtype=torch.bool)
             allowed[owner, self.codes[:, level]] = True
             self._prefixes.append(prefixes)
             self._allowed.append(allowed)
             self._prefix_of_item.append(owner)
+
+    def _distinct_prefixes(self, level: int) -> tuple[Tensor, Tensor]:
+        if level == 0:  # torch.unique refuses rows of width 0
+            return self.codes[:1, :0], torch.zeros(len(self.codes), dtype=torch.int64)
+        prefixes, owner = torch.unique(self.codes[:, :level], dim=0, return_inverse=True)
+        return prefixes, owner
 
     def loss(self, model: GenerativeRecommender, states: Tensor, items: Tensor) -> Tensor:
         """Mean negative log-likelihood of `items` int64 [M] (catalog rows) given `states` [M, d]."""

@@ -1,0 +1,306 @@
+// A C interface over executorch::extension::Module, loaded with ctypes by native.py. It knows programs, methods and
+// tensors; it knows nothing of bundles. No exception leaves it, and every pointer it gets is checked against the
+// method's own metadata before the runtime sees it.
+
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <executorch/extension/data_loader/buffer_data_loader.h>
+#include <executorch/extension/module/module.h>
+#include <executorch/extension/tensor/tensor_ptr.h>
+#include <executorch/runtime/core/error.h>
+#include <executorch/runtime/platform/platform.h>
+#include <executorch/runtime/platform/runtime.h>
+
+// The wheel exports these symbols of its thread pool but does not ship the header that declares them.
+namespace executorch::extension::threadpool {
+class ThreadPool {
+ public:
+  bool _unsafe_reset_threadpool(uint32_t threads);
+};
+ThreadPool* get_threadpool();
+}  // namespace executorch::extension::threadpool
+
+namespace {
+
+using executorch::aten::ScalarType;
+using executorch::extension::BufferDataLoader;
+using executorch::extension::Module;
+using executorch::runtime::Error;
+using executorch::runtime::EValue;
+using executorch::runtime::MethodMeta;
+using executorch::runtime::Program;
+using executorch::runtime::Tag;
+using executorch::runtime::TensorInfo;
+
+constexpr int kMaxRank = 8;
+constexpr size_t kAlignment = 64;
+
+// What the runtime logged as errors during the current call, for the caller's message instead of stderr.
+thread_local std::string logged;
+
+void keep_errors(
+    et_timestamp_t, et_pal_log_level_t level, const char*, const char*, size_t, const char* message, size_t length) {
+  if ((level == kError || level == kFatal) && logged.size() < 2000) {
+    logged.append(logged.empty() ? "" : "; ").append(message, std::min<size_t>(length, 400));
+  }
+  if (level == kFatal) {  // the runtime aborts after this
+    std::fprintf(stderr, "executorch: %.*s\n", static_cast<int>(std::min<size_t>(length, 400)), message);
+  }
+}
+
+struct Failure : std::exception {
+  explicit Failure(std::string what) : text(std::move(what)) {}
+  const char* what() const noexcept override { return text.c_str(); }
+  std::string text;
+};
+
+void require(Error error, const std::string& what) {
+  if (error == Error::Ok) {
+    return;
+  }
+  std::ostringstream out;
+  out << what << ": error 0x" << std::hex << static_cast<uint32_t>(error);
+  if (!logged.empty()) {
+    out << " (" << logged << ")";
+  }
+  throw Failure(out.str());
+}
+
+struct Freeing {
+  void operator()(uint8_t* data) const { std::free(data); }
+};
+
+struct Session {
+  std::unique_ptr<uint8_t, Freeing> program;  // declared first: the module reads weights from it until it is gone
+  std::unique_ptr<Module> module;
+  std::vector<std::string> names;
+};
+
+std::unique_ptr<uint8_t, Freeing> aligned_copy(const uint8_t* data, size_t size) {
+  const size_t rounded = (size + kAlignment) / kAlignment * kAlignment;
+  auto* memory = static_cast<uint8_t*>(std::aligned_alloc(kAlignment, rounded));
+  if (memory == nullptr) {
+    throw Failure("out of memory");
+  }
+  std::memcpy(memory, data, size);
+  std::memset(memory + size, 0, rounded - size);
+  return std::unique_ptr<uint8_t, Freeing>(memory);
+}
+
+TensorInfo tensor_info(const MethodMeta& meta, bool input, size_t index) {
+  auto tag = input ? meta.input_tag(index) : meta.output_tag(index);
+  require(tag.error(), "a method's signature cannot be read");
+  if (*tag != Tag::Tensor) {
+    throw Failure("a method has an argument that is not a tensor");
+  }
+  auto info = input ? meta.input_tensor_meta(index) : meta.output_tensor_meta(index);
+  require(info.error(), "a tensor's description cannot be read");
+  if (info->sizes().size() > kMaxRank) {
+    throw Failure("a tensor has too many dimensions");
+  }
+  return *info;
+}
+
+bool plain_name(const std::string& name) {
+  return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return std::isalnum(c) || c == '_';
+  });
+}
+
+std::unique_ptr<Session> open_session(const uint8_t* data, size_t size) {
+  auto session = std::make_unique<Session>();
+  session->program = aligned_copy(data, size);
+  session->module = std::make_unique<Module>(std::make_unique<BufferDataLoader>(session->program.get(), size));
+  require(session->module->load(Program::Verification::InternalConsistency), "the program is damaged");
+  auto names = session->module->method_names();
+  require(names.error(), "the program's methods cannot be listed");
+  session->names.assign(names->begin(), names->end());
+  std::sort(session->names.begin(), session->names.end());
+  for (const auto& name : session->names) {
+    if (!plain_name(name)) {
+      throw Failure("a method of the program has an odd name");
+    }
+    require(session->module->load_method(name), "method " + name + " cannot be loaded");
+  }
+  return session;
+}
+
+// One line per tensor: method, "in" or "out", scalar type code, dimensions joined by commas.
+std::string describe(Session& session) {
+  std::ostringstream out;
+  for (const auto& name : session.names) {
+    auto meta = session.module->method_meta(name);
+    require(meta.error(), "method " + name + " cannot be described");
+    for (const bool input : {true, false}) {
+      const size_t count = input ? meta->num_inputs() : meta->num_outputs();
+      for (size_t index = 0; index < count; ++index) {
+        const TensorInfo info = tensor_info(*meta, input, index);
+        out << name << (input ? " in " : " out ") << static_cast<int>(info.scalar_type()) << ' ';
+        for (size_t axis = 0; axis < info.sizes().size(); ++axis) {
+          out << (axis ? "," : "") << info.sizes()[axis];
+        }
+        out << '\n';
+      }
+    }
+  }
+  return out.str();
+}
+
+}  // namespace
+
+extern "C" {
+
+struct MeritrecArray {
+  void* data;
+  uint64_t bytes;
+  int32_t scalar_type;
+  int32_t rank;
+  int64_t shape[kMaxRank];
+};
+
+}  // extern "C"
+
+namespace {
+
+void check_array(const MeritrecArray& array, const TensorInfo& info, const std::string& what) {
+  bool fits = array.data != nullptr && array.bytes == info.nbytes() &&
+      array.scalar_type == static_cast<int32_t>(info.scalar_type()) &&
+      array.rank == static_cast<int32_t>(info.sizes().size());
+  for (int32_t axis = 0; fits && axis < array.rank; ++axis) {
+    fits = array.shape[axis] == info.sizes()[axis];
+  }
+  if (!fits) {
+    throw Failure(what + " does not have the type and shape that the method states");
+  }
+}
+
+void run(
+    Session& session,
+    const std::string& method,
+    const MeritrecArray* inputs,
+    size_t n_inputs,
+    const MeritrecArray* outputs,
+    size_t n_outputs) {
+  if (!std::binary_search(session.names.begin(), session.names.end(), method)) {
+    throw Failure("the program has no method " + method);
+  }
+  auto meta = session.module->method_meta(method);
+  require(meta.error(), "method " + method + " cannot be described");
+  if (meta->num_inputs() != n_inputs || meta->num_outputs() != n_outputs) {
+    throw Failure("method " + method + " takes and returns another number of tensors");
+  }
+  std::vector<executorch::extension::TensorPtr> tensors;
+  std::vector<EValue> arguments;
+  for (size_t index = 0; index < n_inputs; ++index) {
+    const TensorInfo info = tensor_info(*meta, true, index);
+    check_array(inputs[index], info, "input " + std::to_string(index) + " of " + method);
+    std::vector<executorch::aten::SizesType> sizes(info.sizes().begin(), info.sizes().end());
+    tensors.push_back(executorch::extension::make_tensor_ptr(sizes, inputs[index].data, info.scalar_type()));
+    arguments.emplace_back(*tensors.back());
+  }
+  auto results = session.module->execute(method, arguments);
+  require(results.error(), "method " + method + " failed");
+  if (results->size() != n_outputs) {
+    throw Failure("method " + method + " returned another number of tensors");
+  }
+  for (size_t index = 0; index < n_outputs; ++index) {
+    const std::string what = "output " + std::to_string(index) + " of " + method;
+    const EValue& value = (*results)[index];
+    check_array(outputs[index], tensor_info(*meta, false, index), what);
+    if (!value.isTensor() || value.toTensor().nbytes() != outputs[index].bytes) {
+      throw Failure(what + " is not what the method states");
+    }
+    std::memcpy(outputs[index].data, value.toTensor().const_data_ptr(), outputs[index].bytes);
+  }
+}
+
+void write_text(const std::string& text, char* out, size_t capacity) {
+  if (capacity != 0) {
+    const size_t length = std::min(text.size(), capacity - 1);
+    std::memcpy(out, text.data(), length);
+    out[length] = '\0';
+  }
+}
+
+// Runs `body`; what it throws becomes text. Returns whether it threw nothing.
+template <typename Body>
+bool guarded(char* error, size_t capacity, Body body) {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    executorch::runtime::runtime_init();
+    executorch::runtime::register_pal(executorch::runtime::PalImpl::create(keep_errors, __FILE__));
+  });
+  logged.clear();
+  try {
+    body();
+    return true;
+  } catch (const std::exception& failure) {
+    write_text(failure.what(), error, capacity);
+  } catch (...) {
+    write_text("an unknown C++ exception", error, capacity);
+  }
+  return false;
+}
+
+}  // namespace
+
+extern "C" {
+
+// Sizes the process's thread pool; no program may be loaded. Returns 1, or 0 with `error`.
+int meritrec_set_threads(uint32_t threads, char* error, size_t capacity) {
+  return guarded(error, capacity, [&] {
+    auto* pool = executorch::extension::threadpool::get_threadpool();
+    if (pool == nullptr || !pool->_unsafe_reset_threadpool(threads)) {
+      throw Failure("the runtime refused the number of threads");
+    }
+  });
+}
+
+// Loads a program from memory, which is copied. Returns null and writes `error` when it cannot be loaded.
+void* meritrec_open(const uint8_t* data, size_t size, char* error, size_t capacity) {
+  void* opened = nullptr;
+  guarded(error, capacity, [&] { opened = open_session(data, size).release(); });
+  return opened;
+}
+
+void meritrec_close(void* session) {
+  delete static_cast<Session*>(session);
+}
+
+// Writes the methods' signatures. Returns the length needed, 0 on failure.
+size_t meritrec_describe(void* session, char* out, size_t out_capacity, char* error, size_t capacity) {
+  std::string text;
+  if (!guarded(error, capacity, [&] { text = describe(*static_cast<Session*>(session)); })) {
+    return 0;
+  }
+  write_text(text, out, out_capacity);
+  return text.size() + 1;
+}
+
+// Runs a method and copies its outputs into the caller's arrays. Returns 1, or 0 with `error`.
+int meritrec_run(
+    void* session,
+    const char* method,
+    const MeritrecArray* inputs,
+    size_t n_inputs,
+    const MeritrecArray* outputs,
+    size_t n_outputs,
+    char* error,
+    size_t capacity) {
+  return guarded(error, capacity, [&] {
+    run(*static_cast<Session*>(session), method, inputs, n_inputs, outputs, n_outputs);
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,183 @@
+"""The native session: ExecuTorch's C++ runtime through ctypes. Never imports torch.
+
+`python -m device_runtime.native` builds the binding and prints what it found.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+import sys
+import threading
+import weakref
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from device_runtime.errors import ModelFailed, RuntimeUnavailable
+from device_runtime.native_library import ExecutorchWheel, native_library
+from device_runtime.session import SCALAR_TYPES, Array, MethodSpec, TensorSpec, checked_inputs
+from device_runtime.thread_pool import PROCESS_POOL
+
+_MAX_RANK = 8
+_MAX_OUTPUT_BYTES = 1 << 30
+_ERROR_BYTES = 4096
+_CODES = {name: code for code, name in SCALAR_TYPES.items()}
+
+
+class _Array(ctypes.Structure):
+    """`MeritrecArray` of binding.cpp."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("bytes", ctypes.c_uint64),
+        ("scalar_type", ctypes.c_int32),
+        ("rank", ctypes.c_int32),
+        ("shape", ctypes.c_int64 * _MAX_RANK),
+    )
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    path = native_library()
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise RuntimeUnavailable(f"{path} cannot be loaded ({error}); remove it, it is built again") from error
+    text = (ctypes.c_char_p, ctypes.c_size_t)
+    arrays = (ctypes.POINTER(_Array), ctypes.c_size_t)
+    library.meritrec_set_threads.argtypes = (ctypes.c_uint32, *text)
+    library.meritrec_set_threads.restype = ctypes.c_int
+    library.meritrec_open.argtypes = (ctypes.c_char_p, ctypes.c_size_t, *text)
+    library.meritrec_open.restype = ctypes.c_void_p
+    library.meritrec_close.argtypes = (ctypes.c_void_p,)
+    library.meritrec_close.restype = None
+    library.meritrec_describe.argtypes = (ctypes.c_void_p, *text, *text)
+    library.meritrec_describe.restype = ctypes.c_size_t
+    library.meritrec_run.argtypes = (ctypes.c_void_p, ctypes.c_char_p, *arrays, *arrays, *text)
+    library.meritrec_run.restype = ctypes.c_int
+    return library
+
+
+class NativeSession:
+    """A program in ExecuTorch's C++ runtime; calls from several threads wait for each other."""
+
+    def __init__(self, model: bytes, *, threads: int = 1) -> None:
+        """Load a program and all its methods.
+
+        Raises:
+            RuntimeUnavailable: the binding can be neither found nor built.
+            ModelFailed: the program is damaged or needs what this runtime lacks.
+        """
+        self._lock = threading.Lock()
+        self._library = _library()
+        self.threads = PROCESS_POOL.join(threads, self._resize_pool)
+        error = ctypes.create_string_buffer(_ERROR_BYTES)
+        self._handle = self._library.meritrec_open(model, len(model), error, len(error))
+        if not self._handle:
+            PROCESS_POOL.leave()
+            raise ModelFailed(f"the program cannot be loaded: {_text(error)}; get the bundle again")
+        self._free = weakref.finalize(self, _free, self._library, self._handle)
+        try:
+            self._methods = self._described()
+        except ModelFailed:
+            self.close()
+            raise
+
+    @property
+    def name(self) -> str:
+        """Which runtime executes the program."""
+        return "executorch native"
+
+    @property
+    def methods(self) -> Mapping[str, MethodSpec]:
+        """The program's methods by name."""
+        return self._methods
+
+    def run(self, method: str, *inputs: Array) -> tuple[Array, ...]:
+        """Run a method, see `Session.run`."""
+        arrays = checked_inputs(method, self._methods, inputs)
+        outputs = tuple(np.empty(spec.shape, spec.dtype) for spec in self._methods[method].outputs)
+        error = ctypes.create_string_buffer(_ERROR_BYTES)
+        name = method.encode()
+        with self._lock:
+            if not self._free.alive:
+                raise ModelFailed("the session is closed; open it again")
+            done = self._library.meritrec_run(
+                self._handle, name, _pointers(arrays), len(arrays), _pointers(outputs), len(outputs), error, len(error)
+            )
+        if not done:
+            raise ModelFailed(f"{method} failed: {_text(error)}")
+        return outputs
+
+    def close(self) -> None:
+        """Free the program; closing twice is harmless."""
+        with self._lock:
+            self._free()
+
+    def _resize_pool(self, threads: int) -> None:
+        error = ctypes.create_string_buffer(_ERROR_BYTES)
+        if not self._library.meritrec_set_threads(threads, error, len(error)):
+            raise ModelFailed(f"{threads} threads cannot be used: {_text(error)}")
+
+    def _described(self) -> Mapping[str, MethodSpec]:
+        text = ctypes.create_string_buffer(1 << 16)
+        error = ctypes.create_string_buffer(_ERROR_BYTES)
+        needed = self._library.meritrec_describe(self._handle, text, len(text), error, len(error))
+        if not 0 < needed <= len(text):
+            raise ModelFailed(
+                f"the program's methods cannot be read: {_text(error) or 'too many'}; get the bundle again"
+            )
+        return _parsed(_text(text))
+
+
+def _free(library: ctypes.CDLL, handle: int) -> None:
+    library.meritrec_close(handle)
+    PROCESS_POOL.leave()
+
+
+def _parsed(text: str) -> Mapping[str, MethodSpec]:
+    """Read the lines that `describe` of binding.cpp writes."""
+    inputs: dict[str, list[TensorSpec]] = {}
+    outputs: dict[str, list[TensorSpec]] = {}
+    for line in text.splitlines():
+        name, side, code, *axes = line.split(" ")
+        shape = tuple(int(size) for size in axes[0].split(",")) if axes and axes[0] else ()
+        dtype = SCALAR_TYPES.get(int(code))
+        if dtype is None or math.prod(shape) * 8 > _MAX_OUTPUT_BYTES:
+            raise ModelFailed(
+                f"{name} has a tensor of ExecuTorch type {code} and shape {shape}, which is not supported"
+            )
+        for known in (inputs, outputs):
+            known.setdefault(name, [])
+        (inputs if side == "in" else outputs)[name].append(TensorSpec(dtype, shape))
+    return MappingProxyType({name: MethodSpec(tuple(inputs[name]), tuple(outputs[name])) for name in inputs})
+
+
+def _pointers(arrays: list[Array] | tuple[Array, ...]) -> ctypes.Array[_Array]:
+    shape = ctypes.c_int64 * _MAX_RANK
+    rows = (_Array(a.ctypes.data, a.nbytes, _CODES[str(a.dtype)], a.ndim, shape(*a.shape)) for a in arrays)
+    return (_Array * len(arrays))(*rows)
+
+
+def _text(buffer: ctypes.Array[ctypes.c_char]) -> str:
+    return buffer.value.decode(errors="replace")
+
+
+def main() -> int:
+    """Build the binding and say what was found."""
+    try:
+        wheel = ExecutorchWheel.find()
+        path = native_library()
+        _library()
+    except RuntimeUnavailable as error:
+        print(f"native runtime unavailable: {error}", file=sys.stderr)
+        return 1
+    print(f"native runtime: {path}\nexecutorch {wheel.version} in {wheel.folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

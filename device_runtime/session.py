@@ -1,0 +1,198 @@
+"""A running model: named methods, arrays in, arrays out.
+
+Two runtimes can stand behind a `Session`: ExecuTorch's C++ libraries through a small binding (`native`: no torch,
+tens of milliseconds to load), and ExecuTorch's own Python runtime (`executorch-python`: imports torch, seconds and
+hundreds of megabytes). This module chooses and checks calls; it knows no items, no bundles and no histories.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device_runtime.errors import ModelFailed, RuntimeUnavailable
+
+Array = NDArray[Any]
+
+_log = logging.getLogger(__name__)
+
+#: ExecuTorch's scalar type numbers and the numpy types of the same layout.
+SCALAR_TYPES: Mapping[int, str] = {
+    0: "uint8",
+    1: "int8",
+    2: "int16",
+    3: "int32",
+    4: "int64",
+    5: "float16",
+    6: "float32",
+    7: "float64",
+    11: "bool",
+}
+
+#: The largest tensor a program may announce; a damaged file would otherwise ask for any amount of memory.
+MAX_TENSOR_BYTES = 1 << 30
+
+_FILE_IDENTIFIER = b"ET12"  # at offset 4 of every program, see ExecuTorch's schema/program.fbs
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Element type (numpy name) and static shape of one input or output."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of_program(cls, scalar_type: int, sizes: Sequence[int]) -> TensorSpec:
+        """Translate what a program announces.
+
+        Raises:
+            ModelFailed: the element type is not one numpy has, or the size is negative or absurd.
+        """
+        if scalar_type not in SCALAR_TYPES:
+            raise ModelFailed(
+                f"the program uses ExecuTorch element type {scalar_type}; expected one of "
+                f"{', '.join(SCALAR_TYPES.values())}. Export the model again"
+            )
+        dtype, shape = SCALAR_TYPES[scalar_type], tuple(int(size) for size in sizes)
+        size = np.dtype(dtype).itemsize
+        for extent in shape:
+            size *= extent
+            if extent < 0 or size > MAX_TENSOR_BYTES:
+                raise ModelFailed(
+                    f"the program announces a tensor of shape {shape}; expected at most {MAX_TENSOR_BYTES} bytes. "
+                    "The file is damaged: fetch the bundle again"
+                )
+        return cls(dtype, shape)
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True, slots=True)
+class MethodInfo:
+    """What one method takes and gives."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+class Session(Protocol):
+    """A loaded program. Calls from several threads are safe; they run one after the other."""
+
+    @property
+    def name(self) -> str:
+        """`native` or `executorch-python`."""
+        ...
+
+    @property
+    def methods(self) -> Mapping[str, MethodInfo]:
+        """The program's methods."""
+        ...
+
+    def run(self, method: str, *inputs: Array) -> tuple[Array, ...]:
+        """Run `method`; the outputs are fresh arrays that belong to the caller.
+
+        Raises:
+            ModelFailed: unknown method, wrong inputs, a closed session, or the runtime reported an error.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the program; closing twice does nothing."""
+        ...
+
+
+def open_session(model: bytes, *, threads: int = 1, prefer: Literal["native", "python"] | None = None) -> Session:
+    """Load a `.pte` program and all its methods.
+
+    The bytes must already be trusted (signature checked): ExecuTorch verifies the structure of a file, not its
+    weights, and does not promise to withstand a crafted one.
+
+    Args:
+        model: the program.
+        threads: 1 runs on the caller's thread alone. More than 1 lets the model use ExecuTorch's thread pool, which
+            the whole process shares and which has one thread per core: a number between has no meaning to it. The
+            Python runtime always uses that pool.
+        prefer: take this runtime or fail; by default native, and the Python runtime where native cannot work.
+
+    Raises:
+        ModelFailed: the bytes are not a program this runtime can load.
+        RuntimeUnavailable: no runtime works here; the message says how to install one.
+        ValueError: `threads` is below 1.
+    """
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
+    check_program(model)
+    if prefer == "python":
+        return _open_python(model)
+    try:
+        return _open_native(model, threads)
+    except RuntimeUnavailable as native_reason:
+        if prefer == "native":
+            raise
+        try:
+            session = _open_python(model)
+        except RuntimeUnavailable as python_reason:
+            raise RuntimeUnavailable(
+                f"no ExecuTorch runtime works here. Native: {native_reason}. Python: {python_reason}"
+            ) from native_reason
+        _log.warning(
+            "the native runtime is not available (%s); using ExecuTorch's Python runtime, "
+            "which imports torch: slower to start and several hundred megabytes",
+            native_reason,
+        )
+        return session
+
+
+def check_program(model: bytes) -> None:
+    """Refuse bytes that are no ExecuTorch program at all, before any native code sees them.
+
+    The Python runtime aborts the process when it reports a file identifier that is not UTF-8.
+
+    Raises:
+        ModelFailed: the file identifier is not there.
+    """
+    if model[4:8] != _FILE_IDENTIFIER:
+        raise ModelFailed(
+            f"not an ExecuTorch program: expected {_FILE_IDENTIFIER!r} at offset 4, got {bytes(model[4:8])!r} "
+            f"in {len(model)} bytes. Export the model again, or fetch the bundle again"
+        )
+
+
+def check_inputs(methods: Mapping[str, MethodInfo], method: str, inputs: Sequence[Array]) -> MethodInfo:
+    """Check one call against what the program announces, and return the method's description.
+
+    Raises:
+        ModelFailed: no such method, or an input of another count, type or shape; the message names both sides.
+    """
+    info = methods.get(method)
+    if info is None:
+        raise ModelFailed(f"the program has no method {method!r}; it has {', '.join(sorted(methods)) or 'none'}")
+    if len(inputs) != len(info.inputs):
+        expected = ", ".join(map(str, info.inputs))
+        raise ModelFailed(f"{method} takes {len(info.inputs)} inputs ({expected}), got {len(inputs)}")
+    for position, (array, spec) in enumerate(zip(inputs, info.inputs, strict=True)):
+        if not isinstance(array, np.ndarray):
+            raise ModelFailed(f"{method}, input {position}: expected {spec}, got a {type(array).__name__}")
+        came = TensorSpec(str(array.dtype), array.shape)
+        if came != spec:
+            raise ModelFailed(f"{method}, input {position}: expected {spec}, got {came}")
+    return info
+
+
+def _open_native(model: bytes, threads: int) -> Session:
+    from device_runtime.native import NativeSession
+
+    return NativeSession(model, threads=threads)
+
+
+def _open_python(model: bytes) -> Session:
+    from device_runtime.pybind_session import PythonSession
+
+    return PythonSession(model)

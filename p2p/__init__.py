@@ -1,0 +1,74 @@
+"""Identity, signed records, stores, and what moves them. Knows nothing of ranking, and imports libp2p only on use."""
+
+from p2p.counters import Counters
+from p2p.errors import (
+    ConnectFailed,
+    IdentityInvalid,
+    P2PError,
+    RecordInvalid,
+    Rejected,
+    RequestFailed,
+    StoreCorrupted,
+    TransportUnavailable,
+)
+from p2p.gossip import Broadcast, Changed, Effect, Gossip, GossipConfig, Request
+from p2p.identity import Identity, PeerId, Signer
+from p2p.memory import MemoryNetwork
+from p2p.node import NodeStatus, PeerNode
+from p2p.record import (
+    MAX_ITEM_EDGES,
+    MAX_TRUST_EDGES,
+    AdjacencyRecord,
+    ItemEdge,
+    SignedRecord,
+    TrustEdge,
+    decode_record,
+    encode_record,
+    item_key,
+    open_record,
+    round_issued_at,
+    sign_record,
+    tombstone,
+)
+from p2p.store import RecordStore
+from p2p.transport import Transport, TransportHandlers
+
+__all__ = [
+    "MAX_ITEM_EDGES",
+    "MAX_TRUST_EDGES",
+    "AdjacencyRecord",
+    "Broadcast",
+    "Changed",
+    "ConnectFailed",
+    "Counters",
+    "Effect",
+    "Gossip",
+    "GossipConfig",
+    "Identity",
+    "IdentityInvalid",
+    "ItemEdge",
+    "MemoryNetwork",
+    "NodeStatus",
+    "P2PError",
+    "PeerId",
+    "PeerNode",
+    "RecordInvalid",
+    "RecordStore",
+    "Rejected",
+    "Request",
+    "RequestFailed",
+    "SignedRecord",
+    "Signer",
+    "StoreCorrupted",
+    "Transport",
+    "TransportHandlers",
+    "TransportUnavailable",
+    "TrustEdge",
+    "decode_record",
+    "encode_record",
+    "item_key",
+    "open_record",
+    "round_issued_at",
+    "sign_record",
+    "tombstone",
+]

@@ -1,0 +1,70 @@
+"""The errors of `p2p`, and the reasons for which input from a peer is refused.
+
+::
+
+    P2PError
+    ├── IdentityInvalid      the key file is damaged, unreadable or open to others
+    ├── RecordInvalid        a record breaks the format, its limits or its signature; carries a `Rejected`
+    ├── StoreCorrupted       the record store cannot be read
+    ├── TransportUnavailable the transport cannot run here (libp2p is not installed, the address is taken)
+    ├── ConnectFailed        a peer could not be reached
+    └── RequestFailed        a connected peer did not answer, or answered too late or too much
+
+Input from peers never raises out of the gossip core: it is counted by `Rejected` reason and dropped.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Rejected(Enum):
+    """Why something that a peer sent was dropped."""
+
+    TOO_LARGE = "larger than the limit"
+    MALFORMED = "not of the format"
+    NOT_CANONICAL = "not in canonical form"
+    BAD_SIGNATURE = "the signature does not verify"
+    FUTURE = "issued too far in the future"
+    STALE = "not newer than the one known"
+    EQUIVOCATION = "the author signed two records with one version"
+    RATE = "the author updates too often"
+    QUOTA = "the peer sends more than its share"
+    FULL = "the store is full and the author is not among those that count"
+    UNASKED = "nobody asked for it"
+
+
+class P2PError(Exception):
+    """Root of every error `p2p` raises on purpose."""
+
+
+class IdentityInvalid(P2PError):
+    """The key file cannot be used."""
+
+
+class RecordInvalid(P2PError):
+    """A record was refused.
+
+    Attributes:
+        reason: why.
+    """
+
+    def __init__(self, reason: Rejected, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class StoreCorrupted(P2PError):
+    """The record store cannot be read."""
+
+
+class TransportUnavailable(P2PError):
+    """The transport cannot run here."""
+
+
+class ConnectFailed(P2PError):
+    """A peer could not be reached."""
+
+
+class RequestFailed(P2PError):
+    """A request got no usable answer."""

@@ -1,0 +1,133 @@
+"""The folder a device lives in: identity, private events, received records, settings; one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Self
+
+from p2p import Identity
+from sdk.errors import AlreadyOpen, DeviceFolderInvalid
+from sdk.sharing import SharingPolicy
+
+IDENTITY_FILE = "identity.key"
+EVENTS_FILE = "events.db"
+RECORDS_FILE = "records.db"
+SETTINGS_FILE = "settings.json"
+_LOCK_FILE = "lock"
+_SETTINGS_FIELDS = {"format", "bundle", "trusted_keys", "sharing"}
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """What `meritrec init` remembers, so that later commands need only the folder.
+
+    Attributes:
+        bundle: absolute path of the model bundle.
+        trusted_keys: publisher keys, 32 bytes each.
+        sharing: the sharing policy.
+    """
+
+    bundle: Path
+    trusted_keys: tuple[bytes, ...]
+    sharing: SharingPolicy
+
+    def save(self, folder: Path) -> None:
+        """Write the settings, whole or not at all."""
+        content = {
+            "format": 1,
+            "bundle": str(self.bundle),
+            "trusted_keys": [key.hex() for key in self.trusted_keys],
+            "sharing": self.sharing.value,
+        }
+        temporary = folder / f"{SETTINGS_FILE}.new"
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+        temporary.replace(folder / SETTINGS_FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read the settings of an initialised folder.
+
+        Raises:
+            DeviceFolderInvalid: there are none, or they are damaged.
+        """
+        path = folder / SETTINGS_FILE
+        try:
+            content = json.loads(path.read_text())
+            if not isinstance(content, dict) or set(content) != _SETTINGS_FIELDS or content["format"] != 1:
+                raise ValueError(f"expected the fields {sorted(_SETTINGS_FIELDS)} of format 1")
+            return cls(
+                Path(content["bundle"]),
+                tuple(bytes.fromhex(key) for key in content["trusted_keys"]),
+                SharingPolicy(content["sharing"]),
+            )
+        except FileNotFoundError as error:
+            raise DeviceFolderInvalid(
+                f"{folder} is not a device folder; run `meritrec init {folder} --bundle BUNDLE --trust-key KEY` first"
+            ) from error
+        except (ValueError, TypeError) as error:
+            raise DeviceFolderInvalid(
+                f"{path} is damaged ({error}); run `meritrec init` on the folder again"
+            ) from error
+
+
+class DeviceFolder:
+    """An opened device folder; holds the lock until `close`."""
+
+    def __init__(self, path: Path, identity: Identity, lock: IO[str]) -> None:
+        self.path = path
+        self.identity = identity
+        self._lock = lock
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open or make the folder.
+
+        Raises:
+            AlreadyOpen: another process has it open.
+            DeviceFolderInvalid: the path is a file.
+            p2p.P2PError: the identity file is damaged.
+        """
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise DeviceFolderInvalid(f"{path} is not a folder; choose another path for this device") from error
+        lock = (path / _LOCK_FILE).open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.close()
+            raise AlreadyOpen(f"{path} is open in another process; close that one first") from error
+        try:
+            identity_path = path / IDENTITY_FILE
+            identity = Identity.load(identity_path) if identity_path.exists() else Identity.create()
+            if not identity_path.exists():
+                identity.save(identity_path)
+        except BaseException:
+            lock.close()
+            raise
+        return cls(path, identity, lock)
+
+    @property
+    def events_path(self) -> Path:
+        """The private event store."""
+        return self.path / EVENTS_FILE
+
+    @property
+    def records_path(self) -> Path:
+        """The store of records received from peers."""
+        return self.path / RECORDS_FILE
+
+    def close(self) -> None:
+        """Release the lock."""
+        if not self._lock.closed:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+            self._lock.close()
+
+
+def private_umask() -> None:
+    """Make files that this process creates readable by its user alone; for commands."""
+    os.umask(0o077)

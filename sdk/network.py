@@ -1,0 +1,129 @@
+"""The device's side of the peer network: records in from disk and peers, its own record out.
+
+Records that were received stay on disk, so the trust walk works offline and from the first second after a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from p2p import (
+    AdjacencyRecord,
+    NodeStatus,
+    PeerId,
+    PeerNode,
+    RecordStore,
+    SignedRecord,
+    Transport,
+    round_issued_at,
+    sign_record,
+)
+from sdk.device_folder import DeviceFolder
+from sdk.errors import NotConnected
+from sdk.sharing import SharingPolicy, shared_items, shared_vouches
+from sdk.social import SocialGraph
+from sdk.store import Opinion, StoredEvent
+
+TransportFactory = Callable[[DeviceFolder], Transport]
+
+
+def libp2p_transport(folder: DeviceFolder) -> Transport:
+    """Return the default transport; imports libp2p only now."""
+    from p2p.libp2p_transport import Libp2pTransport
+
+    return Libp2pTransport(folder.identity)
+
+
+class Network:
+    """Record store and, once connected, the peer node of one device."""
+
+    def __init__(
+        self,
+        folder: DeviceFolder,
+        social: SocialGraph,
+        clock: Callable[[], float],
+        transport: TransportFactory = libp2p_transport,
+    ) -> None:
+        self._folder = folder
+        self._social = social
+        self._clock = clock
+        self._transport = transport
+        self._node: PeerNode | None = None
+        self.store = RecordStore(folder.records_path)
+        for signed in self.store.records():
+            social.set_record(signed.record)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the node is running."""
+        return self._node is not None
+
+    def connect(self, peers: Sequence[str], listen: str) -> list[str]:
+        """Start the node if it is not running, dial `peers`, and return the addresses to be dialled at.
+
+        Raises:
+            p2p.P2PError: the transport cannot run, or none of `peers` was reached.
+        """
+        if self._node is None:
+            node = PeerNode(
+                self._folder.identity,
+                self.store,
+                self._transport(self._folder),
+                clock=self._clock,
+                on_change=self._changed,
+            )
+            node.start(listen)
+            self._node = node
+        self._node.connect_any(peers)
+        return list(self._node.addresses)
+
+    def publish(
+        self, policy: SharingPolicy, events: Sequence[StoredEvent], opinions: Sequence[Opinion], namespace: str
+    ) -> bool:
+        """Publish what `policy` allows if it differs from what is already out; return whether it did.
+
+        A device that never shared publishes nothing under `private`; one that did publishes an empty record, which
+        takes everything back.
+        """
+        if self._node is None:
+            raise NotConnected("publishing needs the network; call connect() first")
+        author = self._folder.identity.peer_id
+        items = shared_items(policy, events, namespace)
+        vouches = shared_vouches(policy, opinions)
+        before = self.store.get(author)
+        if before is None and not items and not vouches:
+            return False
+        if before is not None and (before.record.items, before.record.trust) == (items, vouches):
+            return False
+        issued_at = round_issued_at(int(self._clock()))
+
+        def make(version: int) -> SignedRecord:
+            return sign_record(AdjacencyRecord(author, version, issued_at, vouches, items), self._folder.identity)
+
+        self._node.publish(make)
+        return True
+
+    def status(self) -> NodeStatus:
+        """Return counts of peers, records and traffic.
+
+        Raises:
+            NotConnected: the node is not running.
+        """
+        if self._node is None:
+            raise NotConnected("this device is not in the network; call connect() first")
+        return self._node.status()
+
+    def close(self) -> None:
+        """Leave the network and close the record store."""
+        if self._node is not None:
+            self._node.stop()
+            self._node = None
+        self.store.close()
+
+    def _changed(self, authors: frozenset[PeerId]) -> None:
+        for author in authors:
+            signed = self.store.get(author)
+            if signed is None:
+                self._social.drop(author)
+            else:
+                self._social.set_record(signed.record)

@@ -1,0 +1,54 @@
+"""Sentences that say why an item stands in a ranking, each from something that really moved it there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from device_runtime import Action, Catalog
+from p2p import PeerId
+from sdk.recommendation import Reason, ReasonKind
+from sdk.store import StoredEvent
+from trust import ItemScore
+
+_SHOWN = 2
+_GOOD = {Action.VIEW, Action.LIKE, Action.SAVE, Action.BUY}
+
+
+def history_reason(catalog: Catalog, item: int, events: Sequence[StoredEvent], title: Callable[[int], str]) -> Reason:
+    """Say which liked or viewed items stand nearest to `item` (catalog row) in the model's semantic IDs.
+
+    Nearness is the length of the shared code prefix; of equally near items the latest are named.
+    """
+    liked: dict[int, None] = {}
+    for event in reversed(events):
+        if event.action in _GOOD and event.item in catalog:
+            liked.setdefault(catalog.index_of(event.item))
+    rows = np.fromiter((row for row in liked if row != item), dtype=np.int64)
+    if len(rows) == 0:
+        return Reason(ReasonKind.HISTORY, "the model's guess before it knows you")
+    same = np.cumprod(catalog.codes[rows] == catalog.codes[item], axis=1).sum(axis=1)
+    near = rows[same == same.max()][:_SHOWN] if same.max() > 0 else rows[:0]
+    if len(near) == 0:
+        return Reason(ReasonKind.HISTORY, f"fits the sequence of your last {len(events)} events")
+    names = " and ".join(title(int(row)) for row in near)
+    return Reason(
+        ReasonKind.HISTORY,
+        f"close to {names} in your history",
+        items=tuple(catalog.ids[int(row)] for row in near),
+    )
+
+
+def peer_reason(score: ItemScore, direct: Sequence[PeerId], name: Callable[[PeerId], str]) -> Reason:
+    """Say how many trusted peers list an item and through whom they are known."""
+    supporters = [PeerId(peer) for peer, _ in score.supporters]
+    count = score.n_supporters
+    friends = [peer for peer in supporters if peer in direct]
+    noun = "peer" if count == 1 else "peers"
+    text = f"{count} {noun} you trust {'likes' if count == 1 else 'like'} this"
+    if friends:
+        text += f", among them your friend {name(friends[0])}"
+    elif score.friends:
+        text += f", known through {name(PeerId(score.friends[0][0]))}"
+    return Reason(ReasonKind.PEERS, text, peers=tuple(supporters))

@@ -1,0 +1,146 @@
+"""The private store: what the person did and whom they vouch for. It never leaves the device.
+
+SQLite in WAL mode with `synchronous=FULL`: an event is durable when `add_event` returns, and a crash at any point
+leaves the file readable. The store knows nothing of models, catalogs or the network.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sdk.errors import Closed, DeviceFolderInvalid, StoreCorrupted
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY,
+    item TEXT NOT NULL,
+    action INTEGER NOT NULL,
+    at INTEGER NOT NULL
+);
+CREATE INDEX event_by_time ON event (at, id);
+CREATE TABLE opinion (
+    peer BLOB PRIMARY KEY,
+    level INTEGER NOT NULL,
+    at INTEGER NOT NULL
+);
+"""
+BLOCKED = -1  # the level of an opinion that cuts a peer off
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One thing the person did: `action` is a `device_runtime.Action` value, `at` Unix seconds."""
+
+    item: str
+    action: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the person thinks of a peer: level 1..3 vouches, `BLOCKED` cuts the peer off."""
+
+    peer: bytes
+    level: int
+    at: int
+
+
+class EventStore:
+    """Events and opinions of one person, safe to use from any thread.
+
+    Raises:
+        StoreCorrupted: the file is damaged or is not a SQLite database. It is left as it is.
+        DeviceFolderInvalid: the file was written by a newer version of this package.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = sqlite3.connect(path, check_same_thread=False)
+        try:
+            self._prepare(self._connection)
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise self._corrupted(error) from error
+        except DeviceFolderInvalid:
+            self.close()
+            raise
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise DeviceFolderInvalid(
+                f"{self._path} has schema {version}, this meritrec reads up to {SCHEMA_VERSION}; upgrade meritrec"
+            )
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        if version == 0:
+            with db:
+                db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        elif db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("quick_check found damaged pages")
+
+    def _corrupted(self, error: Exception) -> StoreCorrupted:
+        return StoreCorrupted(
+            f"{self._path} cannot be read ({error}); restore it from a backup, or move it away to start with an "
+            "empty history. Nothing was changed."
+        )
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            if self._connection is None:
+                raise Closed("the event store is closed; open the Recommender again")
+            try:
+                with self._connection:
+                    yield self._connection
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError | sqlite3.IntegrityError):
+                    raise
+                raise self._corrupted(error) from error
+
+    def add_events(self, events: Iterable[StoredEvent]) -> None:
+        """Append events in one transaction; all are durable on return, or none is kept."""
+        rows = [(e.item, e.action, e.at) for e in events]
+        with self._database() as db:
+            db.executemany("INSERT INTO event (item, action, at) VALUES (?, ?, ?)", rows)
+
+    def events(self, last: int | None = None) -> list[StoredEvent]:
+        """Return the `last` events (all when None) in time order, equal times in the order they were recorded."""
+        query = "SELECT item, action, at FROM event ORDER BY at DESC, id DESC"
+        with self._database() as db:
+            rows = db.execute(query + (" LIMIT ?" if last is not None else ""), () if last is None else (last,))
+            return [StoredEvent(*row) for row in rows][::-1]
+
+    def count_events(self) -> int:
+        """Return how many events are stored."""
+        with self._database() as db:
+            return int(db.execute("SELECT count(*) FROM event").fetchone()[0])
+
+    def set_opinion(self, opinion: Opinion) -> None:
+        """Remember the latest opinion of a peer."""
+        with self._database() as db:
+            db.execute("INSERT OR REPLACE INTO opinion VALUES (?, ?, ?)", (opinion.peer, opinion.level, opinion.at))
+
+    def remove_opinion(self, peer: bytes) -> bool:
+        """Forget what was said of a peer; return whether anything had been."""
+        with self._database() as db:
+            return db.execute("DELETE FROM opinion WHERE peer = ?", (peer,)).rowcount > 0
+
+    def opinions(self) -> list[Opinion]:
+        """Return every opinion, ordered by peer."""
+        with self._database() as db:
+            return [Opinion(*row) for row in db.execute("SELECT peer, level, at FROM opinion ORDER BY peer")]
+
+    def close(self) -> None:
+        """Close the file; closing twice is harmless."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
