@@ -42,7 +42,7 @@ from device_runtime.sequence import (
     encode_history,
     gap_buckets,
 )
-from device_runtime.session import MethodSpec, Session, TensorSpec, open_session
+from device_runtime.session import MethodInfo, Session, TensorSpec, open_session
 from device_runtime.signing import PublisherKey, Signature, signatures_from_bytes, verify_signatures
 
 __all__ = [
@@ -71,7 +71,7 @@ __all__ = [
     "KeyFileInvalid",
     "Manifest",
     "ManifestInvalid",
-    "MethodSpec",
+    "MethodInfo",
     "ModelFailed",
     "ModelInputs",
     "ModelRanker",

@@ -18,24 +18,17 @@
 #include <executorch/extension/data_loader/buffer_data_loader.h>
 #include <executorch/extension/module/module.h>
 #include <executorch/extension/tensor/tensor_ptr.h>
+#include <executorch/extension/threadpool/threadpool_guard.h>
 #include <executorch/runtime/core/error.h>
 #include <executorch/runtime/platform/platform.h>
 #include <executorch/runtime/platform/runtime.h>
-
-// The wheel exports these symbols of its thread pool but does not ship the header that declares them.
-namespace executorch::extension::threadpool {
-class ThreadPool {
- public:
-  bool _unsafe_reset_threadpool(uint32_t threads);
-};
-ThreadPool* get_threadpool();
-}  // namespace executorch::extension::threadpool
 
 namespace {
 
 using executorch::aten::ScalarType;
 using executorch::extension::BufferDataLoader;
 using executorch::extension::Module;
+using executorch::extension::threadpool::NoThreadPoolGuard;
 using executorch::runtime::Error;
 using executorch::runtime::EValue;
 using executorch::runtime::MethodMeta;
@@ -85,6 +78,18 @@ struct Session {
   std::unique_ptr<uint8_t, Freeing> program;  // declared first: the module reads weights from it until it is gone
   std::unique_ptr<Module> module;
   std::vector<std::string> names;
+  bool single_thread = true;
+};
+
+// While it lives, this thread's work stays on this thread, if so wanted. XNNPACK asks when a method is loaded, the other
+// kernels when they run.
+struct Threads {
+  explicit Threads(bool single) {
+    if (single) {
+      guard = std::make_unique<NoThreadPoolGuard>();
+    }
+  }
+  std::unique_ptr<NoThreadPoolGuard> guard;
 };
 
 std::unique_ptr<uint8_t, Freeing> aligned_copy(const uint8_t* data, size_t size) {
@@ -118,8 +123,10 @@ bool plain_name(const std::string& name) {
   });
 }
 
-std::unique_ptr<Session> open_session(const uint8_t* data, size_t size) {
+std::unique_ptr<Session> open_session(const uint8_t* data, size_t size, bool single_thread) {
+  const Threads threads(single_thread);
   auto session = std::make_unique<Session>();
+  session->single_thread = single_thread;
   session->program = aligned_copy(data, size);
   session->module = std::make_unique<Module>(std::make_unique<BufferDataLoader>(session->program.get(), size));
   require(session->module->load(Program::Verification::InternalConsistency), "the program is damaged");
@@ -209,6 +216,7 @@ void run(
     tensors.push_back(executorch::extension::make_tensor_ptr(sizes, inputs[index].data, info.scalar_type()));
     arguments.emplace_back(*tensors.back());
   }
+  const Threads threads(session.single_thread);
   auto results = session.module->execute(method, arguments);
   require(results.error(), "method " + method + " failed");
   if (results->size() != n_outputs) {
@@ -257,20 +265,10 @@ bool guarded(char* error, size_t capacity, Body body) {
 
 extern "C" {
 
-// Sizes the process's thread pool; no program may be loaded. Returns 1, or 0 with `error`.
-int meritrec_set_threads(uint32_t threads, char* error, size_t capacity) {
-  return guarded(error, capacity, [&] {
-    auto* pool = executorch::extension::threadpool::get_threadpool();
-    if (pool == nullptr || !pool->_unsafe_reset_threadpool(threads)) {
-      throw Failure("the runtime refused the number of threads");
-    }
-  });
-}
-
 // Loads a program from memory, which is copied. Returns null and writes `error` when it cannot be loaded.
-void* meritrec_open(const uint8_t* data, size_t size, char* error, size_t capacity) {
+void* meritrec_open(const uint8_t* data, size_t size, int single_thread, char* error, size_t capacity) {
   void* opened = nullptr;
-  guarded(error, capacity, [&] { opened = open_session(data, size).release(); });
+  guarded(error, capacity, [&] { opened = open_session(data, size, single_thread != 0).release(); });
   return opened;
 }
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import math
 import sys
 import threading
 import weakref
@@ -18,11 +17,9 @@ import numpy as np
 
 from device_runtime.errors import ModelFailed, RuntimeUnavailable
 from device_runtime.native_library import ExecutorchWheel, native_library
-from device_runtime.session import SCALAR_TYPES, Array, MethodSpec, TensorSpec, checked_inputs
-from device_runtime.thread_pool import PROCESS_POOL
+from device_runtime.session import SCALAR_TYPES, Array, MethodInfo, TensorSpec, check_inputs
 
 _MAX_RANK = 8
-_MAX_OUTPUT_BYTES = 1 << 30
 _ERROR_BYTES = 4096
 _CODES = {name: code for code, name in SCALAR_TYPES.items()}
 
@@ -48,9 +45,7 @@ def _library() -> ctypes.CDLL:
         raise RuntimeUnavailable(f"{path} cannot be loaded ({error}); remove it, it is built again") from error
     text = (ctypes.c_char_p, ctypes.c_size_t)
     arrays = (ctypes.POINTER(_Array), ctypes.c_size_t)
-    library.meritrec_set_threads.argtypes = (ctypes.c_uint32, *text)
-    library.meritrec_set_threads.restype = ctypes.c_int
-    library.meritrec_open.argtypes = (ctypes.c_char_p, ctypes.c_size_t, *text)
+    library.meritrec_open.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int, *text)
     library.meritrec_open.restype = ctypes.c_void_p
     library.meritrec_close.argtypes = (ctypes.c_void_p,)
     library.meritrec_close.restype = None
@@ -73,13 +68,11 @@ class NativeSession:
         """
         self._lock = threading.Lock()
         self._library = _library()
-        self.threads = PROCESS_POOL.join(threads, self._resize_pool)
         error = ctypes.create_string_buffer(_ERROR_BYTES)
-        self._handle = self._library.meritrec_open(model, len(model), error, len(error))
+        self._handle = self._library.meritrec_open(model, len(model), threads == 1, error, len(error))
         if not self._handle:
-            PROCESS_POOL.leave()
             raise ModelFailed(f"the program cannot be loaded: {_text(error)}; get the bundle again")
-        self._free = weakref.finalize(self, _free, self._library, self._handle)
+        self._free = weakref.finalize(self, self._library.meritrec_close, self._handle)
         try:
             self._methods = self._described()
         except ModelFailed:
@@ -88,18 +81,19 @@ class NativeSession:
 
     @property
     def name(self) -> str:
-        """Which runtime executes the program."""
-        return "executorch native"
+        """`native`."""
+        return "native"
 
     @property
-    def methods(self) -> Mapping[str, MethodSpec]:
-        """The program's methods by name."""
+    def methods(self) -> Mapping[str, MethodInfo]:
+        """The program's methods."""
         return self._methods
 
     def run(self, method: str, *inputs: Array) -> tuple[Array, ...]:
         """Run a method, see `Session.run`."""
-        arrays = checked_inputs(method, self._methods, inputs)
-        outputs = tuple(np.empty(spec.shape, spec.dtype) for spec in self._methods[method].outputs)
+        info = check_inputs(self._methods, method, inputs)
+        arrays = [np.require(array, requirements=["C", "A"]) for array in inputs]
+        outputs = tuple(np.empty(spec.shape, spec.dtype) for spec in info.outputs)
         error = ctypes.create_string_buffer(_ERROR_BYTES)
         name = method.encode()
         with self._lock:
@@ -113,16 +107,11 @@ class NativeSession:
         return outputs
 
     def close(self) -> None:
-        """Free the program; closing twice is harmless."""
+        """Free the program; closing twice does nothing."""
         with self._lock:
             self._free()
 
-    def _resize_pool(self, threads: int) -> None:
-        error = ctypes.create_string_buffer(_ERROR_BYTES)
-        if not self._library.meritrec_set_threads(threads, error, len(error)):
-            raise ModelFailed(f"{threads} threads cannot be used: {_text(error)}")
-
-    def _described(self) -> Mapping[str, MethodSpec]:
+    def _described(self) -> Mapping[str, MethodInfo]:
         text = ctypes.create_string_buffer(1 << 16)
         error = ctypes.create_string_buffer(_ERROR_BYTES)
         needed = self._library.meritrec_describe(self._handle, text, len(text), error, len(error))
@@ -133,27 +122,17 @@ class NativeSession:
         return _parsed(_text(text))
 
 
-def _free(library: ctypes.CDLL, handle: int) -> None:
-    library.meritrec_close(handle)
-    PROCESS_POOL.leave()
-
-
-def _parsed(text: str) -> Mapping[str, MethodSpec]:
+def _parsed(text: str) -> Mapping[str, MethodInfo]:
     """Read the lines that `describe` of binding.cpp writes."""
     inputs: dict[str, list[TensorSpec]] = {}
     outputs: dict[str, list[TensorSpec]] = {}
     for line in text.splitlines():
         name, side, code, *axes = line.split(" ")
         shape = tuple(int(size) for size in axes[0].split(",")) if axes and axes[0] else ()
-        dtype = SCALAR_TYPES.get(int(code))
-        if dtype is None or math.prod(shape) * 8 > _MAX_OUTPUT_BYTES:
-            raise ModelFailed(
-                f"{name} has a tensor of ExecuTorch type {code} and shape {shape}, which is not supported"
-            )
         for known in (inputs, outputs):
             known.setdefault(name, [])
-        (inputs if side == "in" else outputs)[name].append(TensorSpec(dtype, shape))
-    return MappingProxyType({name: MethodSpec(tuple(inputs[name]), tuple(outputs[name])) for name in inputs})
+        (inputs if side == "in" else outputs)[name].append(TensorSpec.of_program(int(code), shape))
+    return MappingProxyType({name: MethodInfo(tuple(inputs[name]), tuple(outputs[name])) for name in inputs})
 
 
 def _pointers(arrays: list[Array] | tuple[Array, ...]) -> ctypes.Array[_Array]:

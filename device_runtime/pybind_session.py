@@ -7,7 +7,6 @@ only see bytes whose hash a trusted publisher signed, which is what `Bundle` gua
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -15,14 +14,13 @@ from typing import Any
 import numpy as np
 
 from device_runtime.errors import ModelFailed, RuntimeUnavailable
-from device_runtime.session import SCALAR_TYPES, Array, MethodSpec, TensorSpec, checked_inputs
-from device_runtime.thread_pool import PROCESS_POOL
+from device_runtime.session import Array, MethodInfo, TensorSpec, check_inputs
 
 
 class PythonSession:
     """A program in ExecuTorch's Python runtime; calls from several threads wait for each other."""
 
-    def __init__(self, model: bytes, *, threads: int = 1) -> None:
+    def __init__(self, model: bytes) -> None:
         """Load a program and all its methods.
 
         Raises:
@@ -32,7 +30,6 @@ class PythonSession:
         try:
             import executorch.kernels.quantized  # noqa: F401  (registers the operators of quantised programs)
             import torch
-            from executorch.extension.pybindings import portable_lib
             from executorch.runtime import Runtime, Verification
         except (ImportError, OSError) as error:
             raise RuntimeUnavailable(
@@ -41,36 +38,31 @@ class PythonSession:
             ) from error
         self._torch: Any = torch
         self._lock = threading.Lock()
-        self.threads = PROCESS_POOL.join(threads, portable_lib._unsafe_reset_threadpool)
-        # All that keeps the program alive; emptied before the pool is given up.
-        self._loaded: dict[str, Any] = {}
-        self._free = weakref.finalize(self, _free, self._loaded)
+        self._closed = False
         try:
             program = Runtime.get().load_program(model, verification=Verification.InternalConsistency)
-            for name in sorted(program.method_names):
-                self._loaded[name] = program.load_method(name)
+            self._loaded: dict[str, Any] = {n: program.load_method(n) for n in sorted(program.method_names)}
             self._methods = MappingProxyType({name: _spec(method) for name, method in self._loaded.items()})
-        except (RuntimeError, ValueError, ModelFailed) as error:
-            self.close()
+        except (RuntimeError, ValueError) as error:
             raise ModelFailed(f"the program cannot be loaded: {error}; get the bundle again") from error
 
     @property
     def name(self) -> str:
-        """Which runtime executes the program."""
-        return "executorch python"
+        """`executorch-python`."""
+        return "executorch-python"
 
     @property
-    def methods(self) -> Mapping[str, MethodSpec]:
-        """The program's methods by name."""
+    def methods(self) -> Mapping[str, MethodInfo]:
+        """The program's methods."""
         return self._methods
 
     def run(self, method: str, *inputs: Array) -> tuple[Array, ...]:
         """Run a method, see `Session.run`."""
-        arrays = checked_inputs(method, self._methods, inputs)
+        check_inputs(self._methods, method, inputs)
         with self._lock:
-            if not self._free.alive:
+            if self._closed:
                 raise ModelFailed("the session is closed; open it again")
-            tensors = [self._torch.from_numpy(np.array(array)) for array in arrays]
+            tensors = [self._torch.from_numpy(np.array(array)) for array in inputs]
             try:
                 outputs = self._loaded[method].execute(tensors)
                 return tuple(np.array(output.numpy()) for output in outputs)
@@ -78,24 +70,17 @@ class PythonSession:
                 raise ModelFailed(f"{method} failed: {error}") from error
 
     def close(self) -> None:
-        """Free the program; closing twice is harmless."""
+        """Free the program; closing twice does nothing."""
         with self._lock:
-            self._free()
+            self._loaded = {}
+            self._closed = True
 
 
-def _free(loaded: dict[str, Any]) -> None:
-    loaded.clear()
-    PROCESS_POOL.leave()
-
-
-def _spec(method: Any) -> MethodSpec:
+def _spec(method: Any) -> MethodInfo:
     meta = method.metadata
     inputs = tuple(_tensor(meta.input_tensor_meta(i)) for i in range(meta.num_inputs()))
-    return MethodSpec(inputs, tuple(_tensor(meta.output_tensor_meta(i)) for i in range(meta.num_outputs())))
+    return MethodInfo(inputs, tuple(_tensor(meta.output_tensor_meta(i)) for i in range(meta.num_outputs())))
 
 
 def _tensor(info: Any) -> TensorSpec:
-    dtype = SCALAR_TYPES.get(info.dtype())
-    if dtype is None:
-        raise ModelFailed(f"the program has a tensor of ExecuTorch type {info.dtype()}, which is not supported")
-    return TensorSpec(dtype, tuple(info.sizes()))
+    return TensorSpec.of_program(info.dtype(), info.sizes())

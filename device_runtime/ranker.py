@@ -14,7 +14,7 @@ from device_runtime.catalog import Catalog
 from device_runtime.errors import ModelFailed
 from device_runtime.manifest import Manifest
 from device_runtime.sequence import HistoryEvent, encode_history
-from device_runtime.session import MethodSpec, Session, TensorSpec, open_session
+from device_runtime.session import MethodInfo, Session, TensorSpec, open_session
 
 
 class ModelRanker:
@@ -88,16 +88,16 @@ class ModelRanker:
         self._session.close()
 
 
-def _expected_methods(manifest: Manifest) -> dict[str, MethodSpec]:
+def _expected_methods(manifest: Manifest) -> dict[str, MethodInfo]:
     """Return what `beam_search` will call: the shapes follow from the manifest's sizes."""
     m = manifest
     history = TensorSpec("int64", (1, m.history_length))
     codes = TensorSpec("int64", (1, m.history_length, m.levels))
     state = TensorSpec("float32", (1, m.state_width))
-    expected = {"encode": MethodSpec((codes, history, history), (state, TensorSpec("float32", (1, m.codebook_size))))}
+    expected = {"encode": MethodInfo((codes, history, history), (state, TensorSpec("float32", (1, m.codebook_size))))}
     for level in range(1, m.levels):
         beam = TensorSpec("float32", (m.beam_width, m.state_width))
         prefix = TensorSpec("int64", (m.beam_width, level))
         logits = TensorSpec("float32", (m.beam_width, m.codebook_size))
-        expected[f"decode_{level}"] = MethodSpec((beam, prefix), (logits,))
+        expected[f"decode_{level}"] = MethodInfo((beam, prefix), (logits,))
     return expected

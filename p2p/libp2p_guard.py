@@ -54,7 +54,7 @@ class SafePubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to us
             if not self.manager.is_running:
                 logger.debug("pubsub stream of %s ended with the node: %r", peer, error)
                 return
-            logger.warning("dropped the pubsub stream of %s: %r", peer, error)
+            logger.info("dropped the pubsub stream of %s: %r", peer, error)
             await reset_quietly(stream)
             self._handle_dead_peer(peer)
 
@@ -70,7 +70,7 @@ class SafePubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to us
         try:
             await super().push_msg(msg_forwarder, msg)
         except Exception as error:
-            logger.warning("refused a message forwarded by %s: %r", msg_forwarder, error)
+            logger.info("refused a message forwarded by %s: %r", msg_forwarder, error)
 
     def _handle_dead_peer(self, peer_id: ID) -> None:
         """Forget the stream to a peer.
@@ -220,7 +220,7 @@ def _guarded(handler: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Await
         try:
             await handler(stream)
         except Exception as error:
-            logger.warning("a stream from %s failed: %r", stream.muxed_conn.peer_id, error)
+            logger.info("a stream from %s failed: %r", stream.muxed_conn.peer_id, error)
             await reset_quietly(stream)
 
     return guarded

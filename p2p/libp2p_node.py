@@ -104,17 +104,17 @@ class Libp2pNode:
                     started(nursery)
                     await trio.sleep_forever()
                 finally:
+                    self.last_peers = {peer: self._addresses_of(peer) for peer in self._present}
                     await self._close()
         finally:
             stop_cache_thread(pubsub)
             self.nursery = None
-            self.last_peers = {peer: self._addresses_of(peer) for peer in self._present}
             for peer in tuple(self._present):
                 self.peer_left(peer)
 
     async def _close(self) -> None:
         """Close the host while its services still run: otherwise peers keep its connections, and their old streams."""
-        with trio.move_on_after(_CLOSE_TIMEOUT_S, shield=True):
+        with trio.CancelScope(deadline=trio.current_time() + _CLOSE_TIMEOUT_S, shield=True):
             try:
                 await self._host.close()
             except Exception as error:
@@ -210,7 +210,7 @@ class _PeerWatch(INotifee):  # type: ignore[misc]  # the library is untyped to u
         remote = conn.muxed_conn.peer_id
         peer = peer_id_of(remote)
         if peer is None:
-            logger.warning("refused %s: its identity is not an Ed25519 key", remote)
+            logger.info("refused %s: its identity is not an Ed25519 key", remote)
             self._nursery.start_soon(_close_quietly, conn)
         elif self._node.is_connected(remote):
             self._node.peer_came(peer)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from p2p import (
     AdjacencyRecord,
+    ConnectFailed,
     NodeStatus,
     PeerId,
     PeerNode,
@@ -49,6 +50,7 @@ class Network:
         self._clock = clock
         self._transport = transport
         self._node: PeerNode | None = None
+        self._addresses: list[str] = []
         self.store = RecordStore(folder.records_path)
         for signed in self.store.records():
             social.set_record(signed.record)
@@ -72,10 +74,24 @@ class Network:
                 clock=self._clock,
                 on_change=self._changed,
             )
-            node.start(listen)
+            try:
+                self._addresses = list(node.start(listen))
+            except BaseException:
+                node.stop()
+                raise
             self._node = node
-        self._node.connect_any(peers)
-        return list(self._node.addresses)
+        self._dial(self._node, peers)
+        return list(self._addresses)
+
+    def _dial(self, node: PeerNode, peers: Sequence[str]) -> None:
+        failures = []
+        for address in peers:
+            try:
+                node.connect(address)
+            except ConnectFailed as error:
+                failures.append(error)
+        if peers and len(failures) == len(peers):
+            raise failures[0]
 
     def publish(
         self, policy: SharingPolicy, events: Sequence[StoredEvent], opinions: Sequence[Opinion], namespace: str

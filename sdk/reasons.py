@@ -9,6 +9,7 @@ import numpy as np
 from device_runtime import Action, Catalog
 from p2p import PeerId
 from sdk.recommendation import Reason, ReasonKind
+from sdk.social import as_key
 from sdk.store import StoredEvent
 from trust import ItemScore
 
@@ -42,7 +43,7 @@ def history_reason(catalog: Catalog, item: int, events: Sequence[StoredEvent], t
 
 def peer_reason(score: ItemScore, direct: Sequence[PeerId], name: Callable[[PeerId], str]) -> Reason:
     """Say how many trusted peers list an item and through whom they are known."""
-    supporters = [PeerId(peer) for peer, _ in score.supporters]
+    supporters = [PeerId(as_key(peer)) for peer, _ in score.supporters]
     count = score.n_supporters
     friends = [peer for peer in supporters if peer in direct]
     noun = "peer" if count == 1 else "peers"
@@ -50,5 +51,5 @@ def peer_reason(score: ItemScore, direct: Sequence[PeerId], name: Callable[[Peer
     if friends:
         text += f", among them your friend {name(friends[0])}"
     elif score.friends:
-        text += f", known through {name(PeerId(score.friends[0][0]))}"
+        text += f", known through {name(PeerId(as_key(score.friends[0][0])))}"
     return Reason(ReasonKind.PEERS, text, peers=tuple(supporters))

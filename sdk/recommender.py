@@ -16,13 +16,13 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sdk.network import Network
 
 from device_runtime import Action, Bundle, HistoryEvent, ModelRanker
 from p2p import Identity, NodeStatus, PeerId, item_key
 from sdk.blending import BlendConfig, Blended, blend
 from sdk.device_folder import DeviceFolder
 from sdk.errors import Closed, InvalidInput, NotConnected, UnknownItem
+from sdk.network import Network
 from sdk.reasons import history_reason, peer_reason
 from sdk.recommendation import Reason, ReasonKind, Recommendation, Source
 from sdk.sharing import SharingPolicy, item_opinions, shared_items, shared_vouches
@@ -184,7 +184,7 @@ class Recommender:
                 model,
                 peers,
                 n_events=max(1, len(events)),
-                n_peers=sum(1 for s in view.peers.scores if s.score > 0),
+                n_peers=len(view.trusted),
                 config=self._config.blend,
             )
             return [self._recommendation(b, events, view) for b in ranked[:k]]
@@ -209,7 +209,7 @@ class Recommender:
     def trusted_peers(self) -> list[tuple[PeerId, float]]:
         """Return whom this device trusts and how much, the most trusted first (scores within 0..1)."""
         with self._open_lock():
-            return [(PeerId(s.peer), s.score) for s in self._view().peers.scores]
+            return [(peer, s.score) for peer, s in self._view().trusted.items()]
 
     # -- the network ---------------------------------------------------------------------------
 
@@ -362,15 +362,15 @@ class Recommender:
         return self._social.view()
 
     def _peer_rows(self, view: SocialView, allowed: NDArray[np.bool_]) -> list[int]:
-        rows = (self._row_of_key.get(score.item) for score in view.items.scores)
+        rows = (self._row_of_key.get(key) for key, score in view.item_scores.items() if score.n_supporters)
         return [row for row in rows if row is not None and allowed[row]]
 
     def _peer_reasons(self, row: int, view: SocialView) -> list[Reason]:
         key = item_key(self.namespace, self._ranker.catalog.ids[row])
-        score = view.items.score_of(key)
+        score = view.item_scores.get(key)
         if score is None or score.n_supporters == 0:
             return []
-        direct = [PeerId(s.peer) for s in view.peers.scores if s.direct]
+        direct = [peer for peer, s in view.trusted.items() if s.direct]
         return [peer_reason(score, direct, lambda peer: peer.hex()[:8])]
 
     def _recommendation(self, b: Blended, events: Sequence[StoredEvent], view: SocialView) -> Recommendation:

@@ -6,8 +6,9 @@ Joins `p2p` (whose records) and `trust` (what the walks say of them). Knows noth
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -17,8 +18,10 @@ from sdk.store import BLOCKED, Opinion
 from trust import (
     AuthorEdges,
     ItemRanking,
+    ItemScore,
     MeritRankConfig,
     PeerRanking,
+    PeerScore,
     SalsaConfig,
     TrustGraph,
     decay,
@@ -39,12 +42,28 @@ class SocialConfig:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SocialView:
-    """One evaluation of the trust graph from the person's own point of view."""
+    """One evaluation of the trust graph from the person's own point of view; keys are `PeerId` and item key."""
 
     peers: PeerRanking
     items: ItemRanking
+
+    @cached_property
+    def item_scores(self) -> dict[bytes, ItemScore]:
+        """Scores by item key, the best first."""
+        return {as_key(score.item): score for score in self.items.scores}
+
+    @cached_property
+    def trusted(self) -> dict[PeerId, PeerScore]:
+        """Peers with a score, the most trusted first."""
+        return {PeerId(as_key(score.peer)): score for score in self.peers.scores if score.score > 0}
+
+
+def as_key(key: Hashable) -> bytes:
+    """Return a key of the graph as the bytes that this module put there."""
+    assert isinstance(key, bytes)
+    return key
 
 
 class SocialGraph:
@@ -109,7 +128,7 @@ class SocialGraph:
         return self._blocked
 
 
-def _item_weights(edges: Mapping[bytes, tuple[int, int]]) -> dict[bytes, float]:
+def _item_weights(edges: Mapping[bytes, tuple[int, int]]) -> dict[Hashable, float]:
     """Weight edges by level and age.
 
     Age counts from the author's own newest edge, so that an author who is idle loses nothing: all edges of an author

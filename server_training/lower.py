@@ -23,8 +23,9 @@ def methods_of(model: GenerativeRecommender, beam_width: int) -> MethodInputs:
     """Return every exported method with example inputs of the static shapes it will have."""
     c = model.config
     codes = torch.zeros(1, c.history_length, c.levels, dtype=torch.int64)
-    ones = torch.ones(1, c.history_length, dtype=torch.int64)
-    methods: MethodInputs = {"encode": (EncodeMethod(model), (codes, ones, ones))}
+    # Distinct tensors: torch.export takes one tensor given twice for one input.
+    actions, gaps = (torch.ones(1, c.history_length, dtype=torch.int64) for _ in range(2))
+    methods: MethodInputs = {"encode": (EncodeMethod(model), (codes, actions, gaps))}
     for level in range(1, c.levels):
         state = torch.zeros(beam_width, c.width)
         prefix = torch.zeros(beam_width, level, dtype=torch.int64)

@@ -1,0 +1,152 @@
+"""The catalog against brute force, and its format against hostile bytes."""
+
+from __future__ import annotations
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_runtime import Catalog, CatalogInvalid, DeviceError, UnknownItem
+
+
+@st.composite
+def catalogs(draw: st.DrawFn) -> Catalog:
+    levels = draw(st.integers(1, 4))
+    size = draw(st.integers(2, 5))
+    rows = draw(st.lists(st.tuples(*[st.integers(0, size - 1)] * levels), min_size=1, max_size=30, unique=True))
+    ids = draw(st.lists(st.text(min_size=1, max_size=8), min_size=len(rows), max_size=len(rows), unique=True))
+    ids = [item.encode("utf-8", "replace").decode() + f"#{i}" for i, item in enumerate(ids)]
+    titles = draw(st.none() | st.just([f"title of {item}" for item in ids]))
+    return Catalog.build(ids, np.array(rows), size, titles)
+
+
+@given(catalogs())
+def test_round_trip(catalog: Catalog) -> None:
+    again = Catalog.from_bytes(catalog.to_bytes())
+    assert again.ids == catalog.ids
+    assert again.titles == catalog.titles
+    assert again.codebook_size == catalog.codebook_size
+    np.testing.assert_array_equal(again.codes, catalog.codes)
+    assert again.to_bytes() == catalog.to_bytes()
+
+
+@given(catalogs())
+def test_rows_are_sorted_and_items_keep_their_codes_and_titles(catalog: Catalog) -> None:
+    rows = [tuple(row) for row in catalog.codes.tolist()]
+    assert rows == sorted(rows)
+    for row, item in enumerate(catalog.ids):
+        assert item in catalog
+        assert catalog.index_of(item) == row
+        assert catalog.title_of(row) == (f"title of {item}" if catalog.titles else item)
+
+
+@given(catalogs(), st.data())
+def test_ranges_and_borders_agree_with_a_scan(catalog: Catalog, data: st.DataObject) -> None:
+    length = data.draw(st.integers(0, catalog.levels - 1))
+    code = st.integers(0, catalog.codebook_size - 1)
+    prefixes = np.array(
+        data.draw(st.lists(st.tuples(*[code] * length), min_size=1, max_size=5)), dtype=np.int64
+    ).reshape(-1, length)
+    low, high = catalog.ranges(prefixes)
+    borders = catalog.next_borders(prefixes)
+    for i, prefix in enumerate(prefixes):
+        under = [r for r, row in enumerate(catalog.codes) if (row[:length] == prefix).all()]
+        assert list(range(low[i], high[i])) == under
+        for c in range(catalog.codebook_size):
+            extended = [r for r in under if catalog.codes[r, length] == c]
+            assert list(range(borders[i, c], borders[i, c + 1])) == extended
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_refused(data: bytes) -> None:
+    with pytest.raises(DeviceError):
+        Catalog.from_bytes(data)
+
+
+@given(catalogs(), st.data())
+def test_damaged_bytes_are_refused_or_are_another_catalog(catalog: Catalog, data: st.DataObject) -> None:
+    damaged = bytearray(catalog.to_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        found = Catalog.from_bytes(bytes(damaged))
+    except DeviceError:
+        return
+    assert found.to_bytes() is not None
+
+
+_hostile = st.recursive(
+    st.none() | st.booleans() | st.integers(-10, 5000) | st.text(max_size=5) | st.binary(max_size=12) | st.floats(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.lists(_hostile, min_size=6, max_size=6), st.booleans())
+def test_well_formed_msgpack_of_the_wrong_shape_is_refused(fields: list[object], known_format: bool) -> None:
+    if known_format:
+        fields[:3] = [1, 1, 4]
+    try:
+        found = Catalog.from_bytes(msgpack.packb(fields))
+    except CatalogInvalid:
+        return
+    assert len(found.ids) == len(found.codes)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({0: 2}, "format 2"),
+        ({1: 9}, "9 levels"),
+        ({2: 70_000}, "70000 codes"),
+        ({2: True}, "codes"),
+        ({3: ["a", "b"]}, "same length"),
+        ({3: ["a", "a", "c"]}, "twice"),
+        ({3: ["a", "", "c"]}, "row 1"),
+        ({3: ["a", "b" * 257, "c"]}, "row 1"),
+        ({3: ["a", 5, "c"]}, "row 1"),
+        ({4: b"\1\0\0\0\2\0"}, "sorted"),
+        ({4: b"\0\0\0\0\2\0"}, "distinct"),
+        ({4: b"\0\0\1\0\4\0"}, "a code is 4"),
+        ({5: ["t"]}, "1 titles"),
+        ({5: ["t", "t" * 1025, "t"]}, "row 1"),
+        ({5: 3}, "titles"),
+    ],
+)
+def test_each_rule_of_the_format_is_checked(change: dict[int, object], expected: str) -> None:
+    fields: list[object] = [1, 1, 4, ["a", "b", "c"], b"\0\0\1\0\2\0", None]
+    assert len(Catalog.from_bytes(msgpack.packb(fields))) == 3
+    for place, value in change.items():
+        fields[place] = value
+    with pytest.raises(CatalogInvalid, match=expected):
+        Catalog.from_bytes(msgpack.packb(fields))
+
+
+@pytest.mark.parametrize(
+    ("ids", "codes", "size"),
+    [
+        ([], np.zeros((0, 2), np.int64), 4),
+        (["a"], [[70_000]], 4),
+        (["a"], [[-1]], 4),
+        (["a"], [[0.5]], 4),
+        (["a", "b"], [[1], [1]], 4),
+        (["a", "b"], [[1]], 4),
+        (["a"], [[0] * 9], 4),
+        (["a"], [[0] * 6], 4096),
+        (["a"], [[0]], 4097),
+        (["\ud800"], [[0]], 4),
+        (["a"], [0], 4),
+    ],
+)
+def test_build_refuses_what_no_device_could_use(ids: list[str], codes: object, size: int) -> None:
+    with pytest.raises(CatalogInvalid):
+        Catalog.build(ids, np.asarray(codes), size)
+
+
+def test_an_unknown_item_is_named() -> None:
+    catalog = Catalog.build(["a"], [[0]], 2)
+    assert "b" not in catalog
+    with pytest.raises(UnknownItem, match="'b'"):
+        catalog.index_of("b")

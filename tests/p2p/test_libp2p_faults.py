@@ -1,0 +1,341 @@
+"""What hostile, broken and restarted peers do to a node: nothing that others notice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+import trio
+from libp2p import new_host
+from libp2p.crypto.ed25519 import create_new_key_pair
+from libp2p.crypto.rsa import create_new_key_pair as new_rsa_pair
+from libp2p.crypto.x25519 import create_new_key_pair as new_x25519_pair
+from libp2p.host.exceptions import StreamFailure
+from libp2p.network.exceptions import SwarmException
+from libp2p.peer.peerinfo import info_from_p2p_addr
+from libp2p.pubsub.pb import rpc_pb2
+from libp2p.security.insecure.transport import PLAINTEXT_PROTOCOL_ID, InsecureTransport
+from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
+from libp2p.security.noise.transport import Transport as NoiseTransport
+from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
+from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.utils import encode_varint_prefixed
+from multiaddr import Multiaddr
+
+from p2p.errors import RequestFailed
+from p2p.identity import Identity, PeerId
+from p2p.libp2p_host import MESH_PROTOCOL, PULL_PROTOCOL, TOPIC
+from p2p.libp2p_transport import Libp2pTransport
+from p2p.transport import MAX_BROADCAST_BYTES, MAX_REQUEST_BYTES
+
+LOOPBACK = "/ip4/127.0.0.1/tcp/0"
+PATIENCE_S = 20.0
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.present: set[PeerId] = set()
+        self.arrivals: list[PeerId] = []
+        self.broadcasts: list[bytes] = []
+
+    def on_peer(self, peer: PeerId) -> None:
+        with self.changed:
+            self.present.add(peer)
+            self.arrivals.append(peer)
+            self.changed.notify_all()
+
+    def on_peer_gone(self, peer: PeerId) -> None:
+        with self.changed:
+            self.present.discard(peer)
+            self.changed.notify_all()
+
+    def on_broadcast(self, peer: PeerId, data: bytes) -> None:
+        with self.changed:
+            self.broadcasts.append(data)
+            self.changed.notify_all()
+        if data.startswith(b"raise"):
+            raise RuntimeError("a handler that raises on a broadcast")
+
+    def on_request(self, peer: PeerId, data: bytes) -> bytes:
+        if data == b"raise":
+            raise RuntimeError("a handler that raises on a request")
+        return b"answer to " + data
+
+    def wait(self, condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> bool:
+        with self.changed:
+            return self.changed.wait_for(condition, timeout_s)
+
+
+class Peer:
+    def __init__(self, identity: Identity | None = None, listen: str = LOOPBACK) -> None:
+        self.identity = identity or Identity.create()
+        self.recorder = Recorder()
+        self.transport = Libp2pTransport(self.identity)
+        self.address = self.transport.start(self.recorder, listen)[0]
+
+    @property
+    def id(self) -> PeerId:
+        return self.identity.peer_id
+
+    def hears(self, speaker: Peer, text: bytes) -> bool:
+        for attempt in range(60):
+            speaker.transport.broadcast(text + b" %d" % attempt)
+            if self.recorder.wait(lambda: any(data.startswith(text) for data in self.recorder.broadcasts), 0.5):
+                return True
+        return False
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Peer]]:
+    peers: list[Peer] = []
+
+    def make(identity: Identity | None = None, listen: str = LOOPBACK) -> Peer:
+        peers.append(Peer(identity, listen))
+        return peers[-1]
+
+    yield make
+    for peer in peers:
+        peer.transport.close()
+
+
+def still_works(victim: Peer, witness: Peer) -> None:
+    """Check that a peer connected before is served as before, and that the node did not need a restart."""
+    assert witness.transport.request(victim.id, b"still there?") == b"answer to still there?"
+    assert victim.hears(witness, b"hello")
+    assert victim.transport.restarts == 0
+
+
+def as_raw_host(victim: Peer, attack: Callable[[Any, Any], Awaitable[None]], **options: Any) -> bool:
+    """Run `attack(host, victim's libp2p id)` from a plain libp2p host; return whether it could connect."""
+
+    async def main() -> None:
+        keys = options.pop("key_pair", None) or create_new_key_pair()
+        security = {NOISE: NoiseTransport(keys, noise_privkey=new_x25519_pair().private_key)}
+        host = new_host(key_pair=keys, sec_opt=options.pop("sec_opt", security), muxer_opt={YAMUX: Yamux})
+        target = info_from_p2p_addr(Multiaddr(victim.address))
+        with trio.fail_after(PATIENCE_S):
+            async with host.run([Multiaddr(LOOPBACK)]):
+                try:
+                    await host.connect(target)
+                except SwarmException:
+                    refused.append(True)
+                else:
+                    await attack(host, target.peer_id)
+                finally:
+                    await host.close()
+
+    refused: list[bool] = []
+    trio.run(main)
+    return not refused
+
+
+async def read_to_the_end(stream: Any) -> bytes:
+    """Return what the victim sent before it reset or closed the stream."""
+    data = b""
+    try:
+        while chunk := await stream.read(4096):
+            data += chunk
+    except Exception:  # the library has a dozen ways to say that a stream is over
+        return data
+    return data
+
+
+def message(**fields: Any) -> bytes:
+    rpc = rpc_pb2.RPC()
+    rpc.publish.append(rpc_pb2.Message(topicIDs=[TOPIC], **fields))
+    return bytes(rpc.SerializeToString())
+
+
+RESETTING = {
+    "no protobuf": encode_varint_prefixed(b"\xff" * 40),
+    "a truncated protobuf": encode_varint_prefixed(message(data=b"x" * 100, from_id=b"y", seqno=b"z")[:-20]),
+    "a length above the limit": encode_varint_prefixed(b"")[:0] + b"\xff\xff\xff\x7f" + b"x" * 100,
+}
+IGNORED = {
+    "a garbage key": encode_varint_prefixed(
+        message(data=b"x", from_id=b"\x12\x20" + bytes(32), seqno=bytes(8), key=b"\xff\xfe", signature=b"s")
+    ),
+    "no signature": encode_varint_prefixed(message(data=b"forged", from_id=b"\x00\x24\x08\x01\x12\x20" + bytes(32))),
+    "a garbage sender": encode_varint_prefixed(message(data=b"x", from_id=b"?", signature=b"s", key=b"k")),
+    "an empty frame": encode_varint_prefixed(b""),
+}
+
+
+@pytest.mark.parametrize("name", RESETTING)
+def test_garbage_on_the_mesh_ends_that_stream_only(start: Callable[..., Peer], name: str) -> None:
+    victim, witness = start(), start()
+    witness.transport.connect(victim.address)
+
+    async def attack(host: Any, target: Any) -> None:
+        stream = await host.new_stream(target, [MESH_PROTOCOL])
+        await stream.write(RESETTING[name])
+        await read_to_the_end(stream)
+
+    assert as_raw_host(victim, attack)
+    still_works(victim, witness)
+
+
+def test_broken_messages_on_the_mesh_are_not_delivered(start: Callable[..., Peer]) -> None:
+    victim, witness = start(), start()
+    witness.transport.connect(victim.address)
+
+    async def attack(host: Any, target: Any) -> None:
+        stream = await host.new_stream(target, [MESH_PROTOCOL])
+        for frame in IGNORED.values():
+            await stream.write(frame)
+        await stream.write(RESETTING["no protobuf"])  # its reset tells that everything before it was read
+        await read_to_the_end(stream)
+
+    assert as_raw_host(victim, attack)
+    still_works(victim, witness)
+    assert all(data.startswith(b"hello") for data in victim.recorder.broadcasts)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        (MAX_REQUEST_BYTES + 1).to_bytes(4, "big") + bytes(MAX_REQUEST_BYTES + 1),
+        b"\xff\xff\xff\xff",
+        b"\x00\x00\x00\x05raise",
+    ],
+    ids=["too large", "claims 4 GiB", "makes the handler raise"],
+)
+def test_a_bad_request_is_refused_without_an_answer(start: Callable[..., Peer], sent: bytes) -> None:
+    victim, witness = start(), start()
+    witness.transport.connect(victim.address)
+
+    async def attack(host: Any, target: Any) -> None:
+        stream = await host.new_stream(target, [PULL_PROTOCOL])
+        try:
+            await stream.write(sent)
+        except Exception:  # refused before all of it was sent
+            return
+        assert await read_to_the_end(stream) == b""
+
+    assert as_raw_host(victim, attack)
+    still_works(victim, witness)
+
+
+def test_too_many_requests_at_a_time_are_refused(start: Callable[..., Peer]) -> None:
+    from p2p.libp2p_pull import MAX_CONCURRENT_PER_PEER
+
+    victim, witness = start(), start()
+    witness.transport.connect(victim.address)
+    answers: list[bytes] = []
+
+    async def attack(host: Any, target: Any) -> None:
+        open_streams = [await host.new_stream(target, [PULL_PROTOCOL]) for _ in range(MAX_CONCURRENT_PER_PEER)]
+        try:
+            refused = await read_to_the_end(await host.new_stream(target, [PULL_PROTOCOL]))
+        except StreamFailure:  # the reset overtook the end of the negotiation
+            refused = b""
+        assert refused == b""
+        for stream in open_streams:
+            await stream.write(b"\x00\x00\x00\x02hi")
+            answers.append(await read_to_the_end(stream))
+
+    assert as_raw_host(victim, attack)
+    assert answers == [b"\x00\x00\x00\x0canswer to hi"] * MAX_CONCURRENT_PER_PEER
+    still_works(victim, witness)
+
+
+def test_handlers_that_raise_do_no_harm(start: Callable[..., Peer]) -> None:
+    victim, witness = start(), start()
+    witness.transport.connect(victim.address)
+    with pytest.raises(RequestFailed):
+        witness.transport.request(victim.id, b"raise")
+    assert victim.hears(witness, b"raise")
+    still_works(victim, witness)
+
+
+def test_a_plaintext_peer_is_refused(start: Callable[..., Peer]) -> None:
+    victim = start()
+    keys = create_new_key_pair()
+
+    async def attack(host: Any, target: Any) -> None:
+        """Nothing is left to do if plaintext was accepted."""
+
+    assert not as_raw_host(victim, attack, key_pair=keys, sec_opt={PLAINTEXT_PROTOCOL_ID: InsecureTransport(keys)})
+    assert victim.recorder.arrivals == []
+    assert victim.transport.restarts == 0
+
+
+def test_a_peer_without_an_ed25519_identity_is_refused(start: Callable[..., Peer]) -> None:
+    victim = start()
+
+    async def attack(host: Any, target: Any) -> None:
+        for connection in host.get_network().get_connections(target):
+            await connection.event_closed.wait()  # the victim hangs up
+
+    assert as_raw_host(victim, attack, key_pair=new_rsa_pair())
+    assert victim.recorder.arrivals == []
+    assert victim.transport.restarts == 0
+
+
+def test_the_validator_refuses_what_is_too_large_and_never_raises() -> None:
+    from types import SimpleNamespace
+
+    from libp2p.peer.id import ID
+
+    from p2p.libp2p_host import _validator, libp2p_id_of
+
+    delivered: list[bytes] = []
+
+    def deliver(peer: PeerId, data: bytes) -> None:
+        delivered.append(data)
+        if data == b"raise":
+            raise RuntimeError("a delivery that raises")
+
+    own, other = (libp2p_id_of(Identity.create().peer_id) for _ in range(2))
+    validate = _validator(own, deliver)
+
+    def says(forwarder: ID, data: bytes, author: ID = other) -> bool:
+        return validate(forwarder, SimpleNamespace(data=data, from_id=author.to_bytes()))
+
+    assert says(other, bytes(MAX_BROADCAST_BYTES))
+    assert not says(other, bytes(MAX_BROADCAST_BYTES + 1))
+    assert not says(other, b"raise")
+    assert not says(ID(b"\x12\x20" + bytes(32)), b"by a peer whose key is not in its id")
+    assert says(own, b"own")
+    assert says(other, b"own, come back", author=own)
+    assert delivered == [bytes(MAX_BROADCAST_BYTES), b"raise"]
+
+
+def test_a_peer_that_restarts_on_its_port_meets_the_others_again(start: Callable[..., Peer]) -> None:
+    steady, restarting = start(), start()
+    steady.transport.connect(restarting.address)
+    assert restarting.hears(steady, b"before")
+    restarting.transport.close()
+    assert steady.recorder.wait(lambda: restarting.id not in steady.recorder.present)
+    again = start(restarting.identity, restarting.address.split("/p2p/")[0])
+    assert again.address == restarting.address
+    assert steady.transport.connect(again.address) == again.id
+    assert again.hears(steady, b"after")
+    assert steady.hears(again, b"back")
+    assert again.transport.request(steady.id, b"you?") == b"answer to you?"
+
+
+def test_a_node_that_dies_is_started_again_and_finds_its_peers(start: Callable[..., Peer]) -> None:
+    victim, dialled, dialling = start(), start(), start()
+    victim.transport.connect(dialled.address)
+    dialling.transport.connect(victim.address)
+    assert victim.recorder.wait(lambda: len(victim.recorder.present) == 2)
+
+    async def die() -> None:
+        raise RuntimeError("injected: what a peer sent got past every guard")
+
+    async def inject(node: Any) -> None:
+        node.nursery.start_soon(die)
+
+    assert victim.transport._thread is not None
+    victim.transport._thread.cast(inject, 5.0)
+    assert victim.recorder.wait(lambda: victim.recorder.arrivals.count(dialled.id) == 2)
+    assert victim.transport.restarts == 1
+    assert victim.transport.request(dialled.id, b"again") == b"answer to again"
+    dialling.transport.connect(victim.address)
+    assert dialling.transport.request(victim.id, b"same port") == b"answer to same port"
+    assert dialled.hears(victim, b"after the restart")
+    assert victim.hears(dialling, b"to the restarted")
