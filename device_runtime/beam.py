@@ -116,7 +116,8 @@ def _two(outputs: tuple[NDArray[np.generic], ...]) -> tuple[NDArray[np.generic],
 
 def _log_probs(logits: Floats, allowed: NDArray[np.bool_]) -> Floats:
     masked = np.where(allowed, logits, -np.inf)
-    shifted = masked - masked.max(axis=1, keepdims=True)
+    with np.errstate(over="ignore"):  # logits may lie further apart than a float32 reaches: probability zero
+        shifted = masked - masked.max(axis=1, keepdims=True)
     result: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return result
 

@@ -41,6 +41,8 @@ class PythonSession:
         self._closed = False
         try:
             program = Runtime.get().load_program(model, verification=Verification.InternalConsistency)
+            # Methods read the model's bytes and do not keep them alive; the program does.
+            self._program: Any = program
             self._loaded: dict[str, Any] = {n: program.load_method(n) for n in sorted(program.method_names)}
             self._methods = MappingProxyType({name: _spec(method) for name, method in self._loaded.items()})
         except (RuntimeError, ValueError) as error:
@@ -73,6 +75,7 @@ class PythonSession:
         """Free the program; closing twice does nothing."""
         with self._lock:
             self._loaded = {}
+            self._program = None
             self._closed = True
 
 

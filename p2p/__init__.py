@@ -1,6 +1,7 @@
 """Identity, signed records, stores, and what moves them. Knows nothing of ranking, and imports libp2p only on use."""
 
 from p2p.counters import Counters
+from p2p.effects import Broadcast, Changed, Effect, Request
 from p2p.errors import (
     ConnectFailed,
     IdentityInvalid,
@@ -9,9 +10,10 @@ from p2p.errors import (
     Rejected,
     RequestFailed,
     StoreCorrupted,
+    StoreUnavailable,
     TransportUnavailable,
 )
-from p2p.gossip import Broadcast, Changed, Effect, Gossip, GossipConfig, Request
+from p2p.gossip import Gossip, GossipConfig
 from p2p.identity import Identity, PeerId, Signer
 from p2p.memory import MemoryNetwork
 from p2p.node import NodeStatus, PeerNode
@@ -60,6 +62,7 @@ __all__ = [
     "SignedRecord",
     "Signer",
     "StoreCorrupted",
+    "StoreUnavailable",
     "Transport",
     "TransportHandlers",
     "TransportUnavailable",

@@ -1,4 +1,4 @@
-"""The digest of a whole store in 256 buckets: two stores compare 2 KiB to find where they differ."""
+"""The digest of a whole store in 256 buckets: two stores compare 4 KiB to find where they differ."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def bucket_of(author: bytes) -> int:
 
 
 def bucket_digests(entries: Iterable[Entry]) -> bytes:
-    """Return 256 digests of 8 bytes: equal for equal sets of entries, in whatever order they come."""
+    """Return 256 digests of 16 bytes: equal for equal sets of entries, in whatever order they come."""
     members: defaultdict[int, list[bytes]] = defaultdict(list)
     for author, version, digest in entries:
         members[bucket_of(author)].append(author + version.to_bytes(8, "big") + digest)

@@ -5,7 +5,8 @@
     P2PError
     ├── IdentityInvalid      the key file is damaged, unreadable or open to others
     ├── RecordInvalid        a record breaks the format, its limits or its signature; carries a `Rejected`
-    ├── StoreCorrupted       the record store cannot be read
+    ├── StoreCorrupted       the record store's file is damaged
+    ├── StoreUnavailable     the record store cannot be opened or written now (disk full, no permission, closed)
     ├── TransportUnavailable the transport cannot run here (libp2p is not installed, the address is taken)
     ├── ConnectFailed        a peer could not be reached
     └── RequestFailed        a connected peer did not answer, or answered too late or too much
@@ -55,7 +56,11 @@ class RecordInvalid(P2PError):
 
 
 class StoreCorrupted(P2PError):
-    """The record store cannot be read."""
+    """The record store's file is damaged; it is left as it is."""
+
+
+class StoreUnavailable(P2PError):
+    """The record store cannot be opened or written now; what it holds is whole."""
 
 
 class TransportUnavailable(P2PError):

@@ -1,19 +1,22 @@
 """The gossip protocol as a state machine: messages and time in, effects out. No sockets, no threads, no clock.
 
 Three flows keep stores equal:
-- push: who publishes announces (author, version, digest); whoever lacks the body pulls it;
-- anti-entropy: at every new connection, and then now and then with a random peer, 256 bucket digests are compared and
-  what is missing is pulled; this repairs whatever push lost;
+- push: who publishes announces (author, version, digest); whoever lacks the body pulls it from the peer that passed the
+  announcement on;
+- anti-entropy: at every new connection, after news that push did not bring, and now and then with a random peer, 256
+  bucket digests are compared and what is missing is pulled. Whoever is asked with other digests than its own asks back,
+  so both sides end up equal;
 - own version: a device that was restored from a backup learns its latest version from its peers before it publishes,
   so that it never signs two records with one version.
 
+A proof of equivocation travels like a record, under the version `EQUIVOCATED`: the two records that make it.
 Nothing that a peer sends raises: it is counted by `Rejected` reason and dropped.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,12 +24,17 @@ import numpy as np
 from p2p import messages
 from p2p.buckets import bucket_digests, bucket_of, differing
 from p2p.counters import Counters
+from p2p.effects import Broadcast, Changed, Effect, Request
 from p2p.errors import RecordInvalid, Rejected
 from p2p.identity import PeerId
-from p2p.messages import MAX_ANNOUNCED, MAX_BODIES, MAX_ENTRIES, Announce, AskBodies, AskEntries, AskOwn
+from p2p.messages import MAX_ANNOUNCED, MAX_ENTRIES, Announce, AskBodies, AskEntries, AskOwn
+from p2p.pulls import Pulls
 from p2p.quota import Quota, Rate
 from p2p.record import SignedRecord, open_record
-from p2p.store import Entry, RecordStore
+from p2p.store import EQUIVOCATED, Entry, RecordStore
+
+_POKED_PEERS = 3  # news spread exponentially, so few are enough
+_MAX_REMEMBERED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,56 +43,52 @@ class GossipConfig:
 
     Attributes:
         anti_entropy_s: time between comparisons with a random peer.
-        request_timeout_s: after this an unanswered pull may be asked of someone else.
+        compare_gap_s: least time between two comparisons with the same peer.
+        retry_s: time between two tries to pull a record from a peer.
+        own_retry_s: time between two questions for the own version to a peer that has not answered.
+        max_tries: tries to pull an announced record from one peer.
         max_ahead_s: records issued further in the future are refused.
-        messages: what one peer may send.
+        refused_s: for how long a record that was refused or evicted is not pulled again.
+        messages: how many announcements and requests are taken from one peer.
+        served: how many bytes are answered to one peer.
         updates: how often one author may publish.
         announced_per_tick: entries announced per tick at most, because bursts get lost.
-        max_wanted: pulls remembered at once.
+        max_claims: records that one peer may say to have, kept at once.
     """
 
-    anti_entropy_s: float = 2.0
-    request_timeout_s: float = 10.0
+    anti_entropy_s: float = 5.0
+    compare_gap_s: float = 0.5
+    retry_s: float = 0.25
+    own_retry_s: float = 2.0
+    max_tries: int = 20
     max_ahead_s: float = 600.0
+    refused_s: float = 600.0
     messages: Rate = field(default_factory=lambda: Rate(burst=400, per_s=50))
-    updates: Rate = field(default_factory=lambda: Rate(burst=5, per_s=1 / 60))
+    served: Rate = field(default_factory=lambda: Rate(burst=64 << 20, per_s=1 << 20))
+    updates: Rate = field(default_factory=lambda: Rate(burst=20, per_s=1 / 60))
     announced_per_tick: int = 4 * MAX_ANNOUNCED
-    max_wanted: int = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Broadcast:
-    """Send to everyone."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Ask a peer; its answer comes back by `Gossip.on_response`, a failure by `Gossip.on_request_failed`."""
-
-    peer: PeerId
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """The records of these authors changed or went away."""
-
-    authors: frozenset[PeerId]
-
-
-Effect = Broadcast | Request | Changed
+    max_claims: int = MAX_ENTRIES
 
 
 @dataclass(slots=True)
-class _Wanted:
-    """A record that someone has and this device lacks."""
+class _Peer:
+    """What is under way with a connected peer.
 
-    version: int
-    pushed: bool
-    asked_at: float
-    tries: int = 0
+    Attributes:
+        told_own: whether it said which of my versions it knows.
+        own_asked_at: when it was asked that.
+        comparing: whether an answer with entries is awaited.
+        compared_at: when the last comparison was asked for.
+        compare: whether another one is wanted, as soon as `compare_gap_s` allows.
+        last_difference: stands for its digests and mine when they differed last; the same difference needs no answer.
+    """
+
+    told_own: bool
+    own_asked_at: float
+    comparing: bool
+    compared_at: float
+    compare: bool = False
+    last_difference: int = 0
 
 
 class Gossip:
@@ -96,7 +100,7 @@ class Gossip:
         clock: Unix seconds.
         rng: chooses peers.
         config: pace and limits.
-        admit: how welcome an author is; 0 refuses.
+        admit: how welcome an author is: the higher, the sooner pulled; 0 or less is not pulled at all.
     """
 
     def __init__(
@@ -114,15 +118,17 @@ class Gossip:
         self._rng = rng
         self._config = config or GossipConfig()
         self._admit = admit
-        self._peers: dict[PeerId, None] = {}
-        self._told_own: set[PeerId] = set()
-        self._wanted: dict[PeerId, _Wanted] = {}
+        self._peers: dict[PeerId, _Peer] = {}
+        self._pulls = Pulls(self._is_news, self._config.max_claims, self._config.max_tries, self._config.retry_s)
         self._to_announce: deque[Entry] = deque()
         self._from_peer = Quota(self._config.messages)
+        self._to_peer = Quota(self._config.served)
         self._from_author = Quota(self._config.updates)
+        self._not_again: OrderedDict[PeerId, tuple[int, float]] = OrderedDict()
         self._compared_at = clock()
         self._digests: bytes | None = None
         self.counters = Counters()
+        store.pin(me)
 
     # -- peers -----------------------------------------------------------------------------------
 
@@ -133,13 +139,16 @@ class Gossip:
 
     def on_peer(self, peer: PeerId) -> list[Effect]:
         """A peer connected: ask for my own latest version, and compare stores."""
-        self._peers[peer] = None
+        if peer in self._peers or peer == self._me:
+            return []
+        now = self._clock()
+        self._peers[peer] = _Peer(told_own=False, own_asked_at=now, comparing=True, compared_at=now)
         return [self._request(peer, AskOwn()), self._request(peer, AskEntries(self._bucket_digests()))]
 
     def on_peer_gone(self, peer: PeerId) -> list[Effect]:
         """A peer is gone."""
         self._peers.pop(peer, None)
-        self._told_own.discard(peer)
+        self._pulls.forget(peer)
         return []
 
     # -- publishing ------------------------------------------------------------------------------
@@ -147,30 +156,37 @@ class Gossip:
     @property
     def ready_to_publish(self) -> bool:
         """Whether a peer has said which of my versions it knows, or there is nobody to ask."""
-        return not self._peers or bool(self._told_own)
+        return not self._peers or any(peer.told_own for peer in self._peers.values())
 
     def next_version(self) -> int:
         """Return the version that my next record must have: above everything seen of me."""
-        known = self._store.entry(self._me)
-        return max(self._store.own_version(), known[0] if known else 0) + 1
+        known = self._store.get(self._me)
+        return max(self._store.own_version(), known.record.version if known else 0) + 1
 
     def publish(self, signed: SignedRecord) -> list[Effect]:
         """Store and announce my next record.
 
         Raises:
             ValueError: it is not mine, or its version is below `next_version`.
+            RecordInvalid: this identity was convicted of equivocation, so nobody takes its records any more.
         """
         if signed.record.author != self._me or signed.record.version < self.next_version():
             raise ValueError(f"only an own record of version {self.next_version()} or above can be published")
+        (refused,) = self._store.put_many([signed])
+        if refused is not None:
+            raise RecordInvalid(refused, f"the record was not published: {refused.value}; make a new identity")
         self._store.raise_own_version(signed.record.version)
-        return self.relay([signed])
+        return self._spread([signed], [])
 
     def relay(self, records: Sequence[SignedRecord]) -> list[Effect]:
         """Store verified records of any author and announce those that are new, as a gateway does."""
-        outcomes = self._store.put_many(records)
-        new = [signed for signed, refused in zip(records, outcomes, strict=True) if refused is None]
-        self._announce(new)
-        return self._changed(new, [])
+        new, convicted = self._put([signed for signed in records if not self._is_early(signed)])
+        return self._spread(new, convicted)
+
+    def _spread(self, new: Sequence[SignedRecord], convicted: Sequence[PeerId]) -> list[Effect]:
+        self._announce(new, convicted)
+        self._poke()
+        return self._changed(new, convicted)
 
     # -- messages in -----------------------------------------------------------------------------
 
@@ -181,76 +197,109 @@ class Gossip:
         try:
             announced = messages.decode_announce(data)
         except RecordInvalid as error:
-            return self._refuse(error.reason)
-        return self._pull(peer, announced.entries, pushed=True)
+            self._refuse(error.reason)
+            return []
+        self._claim(peer, announced.entries, pushed=True)
+        return self._pull(peer)
 
     def on_request(self, peer: PeerId, data: bytes) -> bytes:
         """Answer a request; nothing, when it is malformed or too much."""
         if not self._welcome(peer, data):
             return b""
         try:
-            request = messages.decode_request(data)
+            answer = self._answer(peer, messages.decode_request(data))
         except RecordInvalid as error:
             self._refuse(error.reason)
             return b""
-        answer = self._answer(peer, request)
+        if not self._to_peer.take(peer, self._clock(), len(answer)):
+            self._refuse(Rejected.QUOTA)
+            return b""
         self.counters.sent(answer)
         return answer
 
     def _answer(self, peer: PeerId, request: messages.Request) -> bytes:
         match request:
-            case AskEntries(buckets):
-                differ = differing(self._bucket_digests(), buckets)
-                entries = [entry for entry in self._store.summary() if bucket_of(entry[0]) in differ]
+            case AskEntries(theirs):
+                ours = self._bucket_digests()
+                differ = differing(ours, theirs)
+                self._compare_back(peer, hash((ours, theirs)) if differ else 0)
+                entries = [entry for entry in self._store.entries() if bucket_of(entry[0]) in differ]
                 return messages.encode_entries(entries[:MAX_ENTRIES])
             case AskBodies(authors):
-                found = (self._store.get(author) for author in authors)
-                return messages.encode_bodies([signed.to_bytes() for signed in found if signed is not None])
+                found = (self._store.wire(author) for author in dict.fromkeys(authors))
+                return messages.encode_bodies([body for bodies in found for body in bodies])
             case AskOwn():
-                own = self._store.get(peer)
-                return messages.encode_bodies([own.to_bytes()] if own else [])
+                return messages.encode_bodies(self._store.wire(peer))
+
+    def _compare_back(self, peer: PeerId, difference: int) -> None:
+        state = self._peers.get(peer)
+        if state is not None and difference not in (0, state.last_difference):
+            state.last_difference = difference
+            state.compare = True
 
     def on_response(self, peer: PeerId, request: bytes, data: bytes) -> list[Effect]:
         """`peer` answered `request`."""
         self.counters.received(data)
+        if not data or peer not in self._peers:  # it declined, or it is gone meanwhile
+            return self.on_request_failed(peer, request)
         asked = messages.decode_request(request)
+        effects: list[Effect] = []
         try:
             match asked:
                 case AskEntries():
-                    return self._pull(peer, messages.decode_entries(data).entries, pushed=False)
+                    self._peers[peer].comparing = False
+                    self._claim(peer, messages.decode_entries(data).entries, pushed=False)
                 case AskOwn():
-                    self._told_own.add(peer)
-                    return self._take(messages.decode_bodies(data).records, {self._me})
+                    bodies = messages.decode_bodies(data).records
+                    self._peers[peer].told_own = True
+                    effects = self._take(peer, bodies, [self._me])
                 case AskBodies(authors):
-                    return self._take(messages.decode_bodies(data).records, set(authors))
+                    effects = self._take(peer, messages.decode_bodies(data).records, authors)
         except RecordInvalid as error:
-            return self._refuse(error.reason)
+            self._refuse(error.reason)
+        finally:
+            if isinstance(asked, AskBodies):
+                self._pulls.ended(peer, self._clock())
+        return [*effects, *self._pull(peer)]
 
-    def on_request_failed(self, _peer: PeerId, request: bytes) -> list[Effect]:
-        """A peer did not answer; pulls are asked of someone else at the next tick."""
+    def on_request_failed(self, peer: PeerId, request: bytes) -> list[Effect]:
+        """A peer did not answer; what is still wanted is asked again later."""
         self.counters.requests_failed += 1
-        asked = messages.decode_request(request)
-        if isinstance(asked, AskBodies):
-            for author in asked.authors:
-                if author in self._wanted:
-                    self._wanted[author].asked_at = -np.inf
+        match messages.decode_request(request):
+            case AskBodies():
+                self._pulls.ended(peer, self._clock())
+            case AskEntries() if peer in self._peers:
+                self._peers[peer].comparing = False
+                self._peers[peer].compare = True
         return []
 
     # -- time ------------------------------------------------------------------------------------
 
     def tick(self) -> list[Effect]:
-        """Do what is due: announce, ask again, compare stores."""
+        """Do what is due: announce, pull, compare stores, ask for the own version."""
         now = self._clock()
-        effects = [*self._announcements(), *self._ask_again(now)]
-        # A clock that ran backwards must not silence anti-entropy.
-        if self._peers and not 0 <= now - self._compared_at < self._config.anti_entropy_s:
+        if self._peers and self._passed(now, self._compared_at, self._config.anti_entropy_s):
             self._compared_at = now
-            effects.append(self._request(self._random_peer(), AskEntries(self._bucket_digests())))
+            self._peers[self._random_peers(1)[0]].compare = True
+        effects = self._announcements()
+        for peer, state in self._peers.items():
+            may_compare = not state.comparing and self._passed(now, state.compared_at, self._config.compare_gap_s)
+            if state.compare and may_compare:
+                state.compare, state.comparing, state.compared_at = False, True, now
+                effects.append(self._request(peer, AskEntries(self._bucket_digests())))
+            if not state.told_own and self._passed(now, state.own_asked_at, self._config.own_retry_s):
+                state.own_asked_at = now
+                effects.append(self._request(peer, AskOwn()))
+            effects.extend(self._pull(peer))
         return effects
+
+    @staticmethod
+    def _passed(now: float, since: float, seconds: float) -> bool:
+        return not 0 <= now - since < seconds  # a clock that ran backwards must not silence anything
 
     def _announcements(self) -> list[Effect]:
         if not self._peers:
-            return []
+            self._to_announce.clear()  # whoever connects compares stores anyway
         effects: list[Effect] = []
         left = self._config.announced_per_tick
         while self._to_announce and left > 0:
@@ -262,20 +311,122 @@ class Gossip:
             left -= size
         return effects
 
-    def _ask_again(self, now: float) -> list[Effect]:
-        if not self._peers:
-            return []
-        due = [a for a, w in self._wanted.items() if not 0 <= now - w.asked_at < self._config.request_timeout_s]
-        for author in due:
-            if self._wanted[author].tries >= 5:
-                del self._wanted[author]  # anti-entropy finds it again if it exists
-        still = [author for author in due if author in self._wanted][:MAX_BODIES]
-        return self._ask(self._random_peer(), still, now)
+    # -- pulling ---------------------------------------------------------------------------------
+
+    def _claim(self, peer: PeerId, entries: Iterable[Entry], *, pushed: bool) -> None:
+        """Note what a peer says that it has, as far as it is news."""
+        if peer not in self._peers:
+            return
+        now = self._clock()
+        for entry in entries:
+            if not self._is_news(entry):
+                continue
+            if self._is_update(*entry[:2]) and not self._from_author.allows(entry[0], now):
+                self._refuse(Rejected.RATE)  # a later comparison brings its latest
+                continue
+            welcome = self._admit(entry[0])
+            if welcome <= 0 or not self._pulls.add(peer, entry, welcome, now, pushed=pushed):
+                self._refuse(Rejected.FULL)
+
+    def _is_update(self, author: PeerId, version: int) -> bool:
+        known = self._store.entry(author)
+        return known is not None and known[0] < version < EQUIVOCATED
+
+    def _is_news(self, entry: Entry) -> bool:
+        author, version, digest = entry
+        known = self._store.entry(author)
+        if known is not None and (version < known[0] or (version, digest) == known or known[0] == EQUIVOCATED):
+            return False  # the same version with another digest is news: it may prove equivocation
+        refused_version, until = self._not_again.get(author, (0, 0.0))
+        return version > refused_version or self._clock() >= until
+
+    def _pull(self, peer: PeerId) -> list[Effect]:
+        authors = self._pulls.next_batch(peer, self._clock())
+        return [self._request(peer, AskBodies(authors))] if authors else []
+
+    def _take(self, peer: PeerId, bodies: Iterable[bytes], asked: Iterable[PeerId]) -> list[Effect]:
+        """Check and store records that came as the answer to a pull."""
+        claims = {author: self._pulls.claimed(peer, author) or (0, False) for author in asked}
+        opened = [signed for signed in (self._opened(body, claims.keys()) for body in bodies) if signed is not None]
+        new, convicted = self._put(self._within_quota(opened))
+        self.counters.accepted += len(new)
+        self._announce([], [author for author in convicted if claims[author][0] != EQUIVOCATED])
+        if any(not claims[author][1] for author in [*convicted, *(signed.record.author for signed in new)]):
+            self._poke()
+        return self._changed(new, convicted)
+
+    def _opened(self, body: bytes, asked: Collection[PeerId]) -> SignedRecord | None:
+        """Check what can be said of one record by itself: size, schema, signature, freshness, and that it was asked."""
+        try:
+            signed = open_record(body)
+        except RecordInvalid as error:
+            self._refuse(error.reason)
+            return None
+        author, version = signed.record.author, signed.record.version
+        if author not in asked:
+            self._refuse(Rejected.UNASKED)
+            return None
+        if author == self._me:  # before anything may refuse it: I signed it, so I must stay above it
+            self._store.raise_own_version(version)
+        return None if self._is_early(signed) else signed
+
+    def _is_early(self, signed: SignedRecord) -> bool:
+        if signed.record.issued_at <= self._clock() + self._config.max_ahead_s:
+            return False
+        self._refuse(Rejected.FUTURE)
+        self._remember_refused(signed.record.author, signed.record.version)
+        return True
+
+    def _within_quota(self, records: Sequence[SignedRecord]) -> list[SignedRecord]:
+        """Leave out updates of authors who publish too often. Proofs of equivocation and first records pass."""
+        now, welcome = self._clock(), []
+        for signed in records:
+            author = signed.record.author
+            counts = self._is_update(author, signed.record.version) and not self._is_proof(signed, records)
+            if counts and not self._from_author.take(author, now):
+                self._refuse(Rejected.RATE)
+            else:
+                welcome.append(signed)
+        return welcome
+
+    @staticmethod
+    def _is_proof(signed: SignedRecord, among: Sequence[SignedRecord]) -> bool:
+        name = (signed.record.author, signed.record.version)
+        return any((o.record.author, o.record.version) == name and o.digest != signed.digest for o in among)
+
+    def _put(self, records: Sequence[SignedRecord]) -> tuple[list[SignedRecord], list[PeerId]]:
+        """Store records; return those that are new, and the authors whom they convict."""
+        before = self._store.distrusted()
+        outcomes = self._store.put_many(records)
+        new = []
+        for signed, refused in zip(records, outcomes, strict=True):
+            if refused is None:
+                new.append(signed)
+                continue
+            self._refuse(refused)
+            if refused is Rejected.FULL:
+                self._remember_refused(signed.record.author, signed.record.version)
+        convicted = self._store.distrusted() - before
+        return [signed for signed in new if signed.record.author not in convicted], sorted(convicted)
+
+    def _remember_refused(self, author: PeerId, version: int) -> None:
+        self._not_again[author] = (version, self._clock() + self._config.refused_s)
+        self._not_again.move_to_end(author)
+        if len(self._not_again) > _MAX_REMEMBERED:
+            self._not_again.popitem(last=False)
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _random_peer(self) -> PeerId:
-        return list(self._peers)[int(self._rng.integers(len(self._peers)))]
+    def _random_peers(self, count: int) -> list[PeerId]:
+        peers = list(self._peers)
+        chosen = self._rng.choice(len(peers), size=min(count, len(peers)), replace=False)
+        return [peers[int(index)] for index in chosen]
+
+    def _poke(self) -> None:
+        """Compare soon with a few peers: they see what is new here and ask back."""
+        if self._peers:
+            for peer in self._random_peers(_POKED_PEERS):
+                self._peers[peer].compare = True
 
     def _request(self, peer: PeerId, request: messages.Request) -> Effect:
         data = messages.encode(request)
@@ -289,91 +440,24 @@ class Gossip:
         self._refuse(Rejected.QUOTA)
         return False
 
-    def _refuse(self, reason: Rejected) -> list[Effect]:
+    def _refuse(self, reason: Rejected) -> None:
         self.counters.rejected[reason] += 1
-        return []
 
     def _bucket_digests(self) -> bytes:
         if self._digests is None:
-            self._digests = bucket_digests(self._store.summary())
+            self._digests = bucket_digests(self._store.entries())
         return self._digests
 
-    def _pull(self, peer: PeerId, entries: Iterable[Entry], *, pushed: bool) -> list[Effect]:
-        now = self._clock()
-        distrusted = self._store.distrusted()
-        asked = []
-        for author, version, digest in entries:
-            known = self._store.entry(author)
-            if known is not None and (version < known[0] or (version, digest) == known):
-                continue  # the same version with another digest is pulled: it is a proof of equivocation
-            wanted = self._wanted.get(author)
-            if author in distrusted or (wanted is not None and wanted.version >= version):
-                continue
-            if len(self._wanted) >= self._config.max_wanted or self._admit(author) <= 0:
-                self._refuse(Rejected.FULL)
-                continue
-            self._wanted[author] = _Wanted(version, pushed, now)
-            asked.append(author)
-        return self._ask(peer, asked, now)
+    def _announce(self, records: Iterable[SignedRecord], convicted: Iterable[PeerId]) -> None:
+        authors = [*(signed.record.author for signed in records), *convicted]
+        known = ((author, self._store.entry(author)) for author in authors)
+        self._to_announce.extend((author, *entry) for author, entry in known if entry is not None)
 
-    def _ask(self, peer: PeerId, authors: Sequence[PeerId], now: float) -> list[Effect]:
-        for author in authors:
-            self._wanted[author].asked_at = now
-            self._wanted[author].tries += 1
-        chunks = (authors[i : i + MAX_BODIES] for i in range(0, len(authors), MAX_BODIES))
-        return [self._request(peer, AskBodies(tuple(chunk))) for chunk in chunks]
-
-    def _take(self, bodies: Iterable[bytes], asked: set[PeerId]) -> list[Effect]:
-        opened = [signed for signed in (self._opened(body, asked) for body in bodies) if signed is not None]
-        for author in asked - {signed.record.author for signed in opened}:
-            if author in self._wanted:
-                self._wanted[author].asked_at = -np.inf  # this peer did not have it: ask another at the next tick
-        outcomes = self._store.put_many(opened)
-        accepted, convicted, missed_by_push = [], [], []
-        for signed, refused in zip(opened, outcomes, strict=True):
-            author = signed.record.author
-            wanted = self._wanted.pop(author, None)
-            if author == self._me:
-                self._store.raise_own_version(signed.record.version)
-            if refused is None:
-                accepted.append(signed)
-                self.counters.accepted += 1
-                if wanted is not None and not wanted.pushed:
-                    missed_by_push.append(signed)
-            elif refused is Rejected.EQUIVOCATION:
-                convicted.append(author)
-                self._refuse(refused)
-            else:
-                self._refuse(refused)
-        self._announce(missed_by_push)
-        return self._changed(accepted, convicted)
-
-    def _opened(self, body: bytes, asked: set[PeerId]) -> SignedRecord | None:
-        """Check everything about a record that came in: size, schema, signature, freshness, quota."""
-        try:
-            signed = open_record(body)
-        except RecordInvalid as error:
-            self._refuse(error.reason)
-            return None
-        author, now = signed.record.author, self._clock()
-        reason = None
-        if author not in asked:
-            reason = Rejected.UNASKED
-        elif signed.record.issued_at > now + self._config.max_ahead_s:
-            reason = Rejected.FUTURE
-        elif not self._from_author.take(author, now):
-            reason = Rejected.RATE
-        if reason is not None:
-            self._refuse(reason)
-            self._wanted.pop(author, None)
-            return None
-        return signed
-
-    def _announce(self, records: Iterable[SignedRecord]) -> None:
-        self._to_announce.extend((s.record.author, s.record.version, s.digest) for s in records)
-
-    def _changed(self, accepted: Sequence[SignedRecord], convicted: Sequence[PeerId]) -> list[Effect]:
-        authors = frozenset([*(signed.record.author for signed in accepted), *convicted])
+    def _changed(self, new: Sequence[SignedRecord], convicted: Sequence[PeerId]) -> list[Effect]:
+        evicted = self._store.take_evicted()
+        for author, version in evicted.items():
+            self._remember_refused(author, version)
+        authors = frozenset([*(signed.record.author for signed in new), *convicted, *evicted])
         if not authors:
             return []
         self._digests = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 from typing import NewType, Protocol, Self
 
@@ -59,13 +60,17 @@ class Identity:
         """
         try:
             mode = stat.S_IMODE(path.stat().st_mode)
-            header, seed = path.read_text("ascii").splitlines()
+            header, seed, public = path.read_text("ascii").splitlines()
             if header != _HEADER:
                 raise ValueError("the first line is not that of an identity file")
             identity = cls.from_seed(bytes.fromhex(seed))
+            if identity.peer_id.hex() != public:  # otherwise one damaged digit would make another peer of this device
+                raise ValueError("the public key is not that of the private key")
         except FileNotFoundError as error:
             raise IdentityInvalid(f"{path} does not exist; initialise the device first") from error
-        except (ValueError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise IdentityInvalid(f"{path} cannot be read ({error}); check who owns it") from error
+        except ValueError as error:
             raise IdentityInvalid(
                 f"{path} is damaged ({error}); restore it from a backup, or move it away to become a new peer"
             ) from error
@@ -81,13 +86,17 @@ class Identity:
         """
         if path.exists():
             raise IdentityInvalid(f"{path} exists and is not replaced")
-        temporary = path.with_name(f".{path.name}.new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(f"{_HEADER}\n{self.private_bytes.hex()}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # new, and of mode 0600
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(f"{_HEADER}\n{self.private_bytes.hex()}\n{self.peer_id.hex()}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
 
     @property
     def peer_id(self) -> PeerId:
@@ -111,3 +120,12 @@ def verify(peer: PeerId, signature: bytes, data: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

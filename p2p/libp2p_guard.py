@@ -1,7 +1,7 @@
 """Guards around py-libp2p 0.8.1: nothing a peer sends may escape into one of its nurseries and end the host.
 
-Each guard names the defect it covers; all of them were seen with 0.8.1 on loopback. Two performance patches stand at
-the end; they touch only connections and hosts made here, and only with the version they were measured on. There may
+Each guard names the defect it covers, as seen with 0.8.1 on loopback or read in its code. Two performance patches stand
+at the end; they touch only connections and hosts made here, and only with the version they were measured on. There may
 be more input that crashes, which is why `p2p.libp2p_transport` also restarts a node that died.
 """
 
@@ -251,7 +251,7 @@ def cache_signed_records(host: Any) -> None:
 
 
 def apply_performance_patches() -> None:
-    """Patch py-libp2p once, if it is the version the patches were measured with (9.4 to 2.6 CPU ms per delivery).
+    """Patch py-libp2p once, if it is the version the patches were measured with (4.2 to 2.6 CPU ms per delivery).
 
     The library sends a window update after each read, and it reads the length of an RPC byte by byte; and it verifies
     the sender's signed record in each RPC. Both patches leave other users of the library alone.

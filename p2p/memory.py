@@ -1,6 +1,7 @@
 """A network in one process with a clock of its own: latency, loss, reordering and partitions, all from one seed.
 
-It drives `Gossip` cores directly, so a test of many peers takes moments and always runs the same way.
+It drives `Gossip` cores directly, so a test of many peers takes moments and always runs the same way. A broadcast
+floods: each peer passes it on once to its neighbours, as gossipsub does.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from p2p.gossip import Broadcast, Changed, Effect, Gossip, Request
+from p2p.effects import Broadcast, Changed, Effect, Request
+from p2p.gossip import Gossip
 from p2p.identity import PeerId
 
 
@@ -63,6 +66,12 @@ class MemoryNetwork:
         self._perform(left, self._nodes[left].on_peer(right))
         self._perform(right, self._nodes[right].on_peer(left))
 
+    def disconnect(self, left: PeerId, right: PeerId) -> None:
+        """Close a link; both sides notice."""
+        self._links.discard(frozenset((left, right)))
+        self._perform(left, self._nodes[left].on_peer_gone(right))
+        self._perform(right, self._nodes[right].on_peer_gone(left))
+
     def partition(self, *sides: Collection[PeerId]) -> None:
         """Lose everything between the sides, from now on."""
         side_of = {peer: number for number, side in enumerate(sides) for peer in side}
@@ -78,7 +87,7 @@ class MemoryNetwork:
 
     def inject(self, source: PeerId, target: PeerId, data: bytes) -> None:
         """Let `target` receive a broadcast of arbitrary bytes from `source`."""
-        self._send(source, target, lambda: self._perform(target, self._nodes[target].on_broadcast(source, data)))
+        self._send(source, target, partial(self._arrive, source, target, data, {source}))
 
     def run_until(self, done: Callable[[], bool], within_s: float) -> bool:
         """Advance the clock until `done()`, at most `within_s`; return whether it was reached."""
@@ -106,12 +115,21 @@ class MemoryNetwork:
         for effect in effects:
             match effect:
                 case Broadcast(data):
-                    for target in self._neighbours(peer):
-                        self.inject(peer, target, data)
+                    self._flood(peer, data, {peer})
                 case Request(target, data):
                     self._ask(peer, target, data)
                 case Changed(authors):
                     self.changed.append((self.now, peer, authors))
+
+    def _flood(self, forwarder: PeerId, data: bytes, reached: set[PeerId]) -> None:
+        for target in self._neighbours(forwarder):
+            self._send(forwarder, target, partial(self._arrive, forwarder, target, data, reached))
+
+    def _arrive(self, forwarder: PeerId, target: PeerId, data: bytes, reached: set[PeerId]) -> None:
+        if target not in reached:
+            reached.add(target)
+            self._perform(target, self._nodes[target].on_broadcast(forwarder, data))
+            self._flood(target, data, reached)
 
     def _neighbours(self, peer: PeerId) -> list[PeerId]:
         return sorted(other for link in self._links if peer in link for other in link - {peer})

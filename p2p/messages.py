@@ -1,6 +1,7 @@
 """What peers say to each other besides records: announcements, requests and answers, in msgpack with strict limits.
 
-Every message is an array that begins with the protocol version and a kind. Decoding never trusts a length: sizes are
+Announcements and requests are arrays that begin with the protocol version and a kind; answers begin with the version,
+and their kind is that of the request. An empty answer declines a request. Decoding never trusts a length: sizes are
 bounded by the transport, counts here.
 """
 
@@ -14,15 +15,15 @@ import msgpack
 
 from p2p.errors import RecordInvalid, Rejected
 from p2p.identity import PEER_ID_BYTES, PeerId
-from p2p.record import MAX_RECORD_BYTES, MAX_VERSION
-from p2p.store import Entry
+from p2p.record import MAX_RECORD_BYTES
+from p2p.store import EQUIVOCATED, Entry
 
 VERSION = 1
 BUCKETS = 256
-BUCKET_DIGEST_BYTES = 8
+BUCKET_DIGEST_BYTES = 16  # with 8, two sets of records with one digest can be made in 2^32 steps
 DIGEST_BYTES = 32
 MAX_ANNOUNCED = 32
-MAX_ENTRIES = 10_000
+MAX_ENTRIES = 12_000  # a full store and its proofs; 78 bytes each, which fits an answer
 MAX_BODIES = 64
 _ANNOUNCE, _ASK_OWN, _ASK_ENTRIES, _ASK_BODIES = range(4)
 
@@ -41,7 +42,7 @@ class AskOwn:
 
 @dataclass(frozen=True, slots=True)
 class AskEntries:
-    """Request: here is what I hold, as 256 digests of 8 bytes; name your records of the buckets that differ."""
+    """Request: here is what I hold, as 256 digests of 16 bytes; name your records of the buckets that differ."""
 
     buckets: bytes
 
@@ -65,7 +66,10 @@ class Entries:
 
 @dataclass(frozen=True, slots=True)
 class Bodies:
-    """Answer to `AskBodies`, and to `AskOwn` with at most one record: signed records, not yet verified."""
+    """Answer to `AskBodies` and `AskOwn`: for each author the signed record, or the two that prove equivocation.
+
+    Not yet verified.
+    """
 
     records: tuple[bytes, ...]
 
@@ -144,7 +148,7 @@ def decode_bodies(data: bytes) -> Bodies:
         RecordInvalid: it is malformed.
     """
     content = _answer(data)
-    _need(isinstance(content, list) and len(content) <= MAX_BODIES)
+    _need(isinstance(content, list) and len(content) <= 2 * MAX_BODIES)
     _need(all(isinstance(body, bytes) and len(body) <= MAX_RECORD_BYTES for body in content))
     return Bodies(tuple(content))
 
@@ -175,7 +179,7 @@ def _entries(content: Any, most: int) -> tuple[Entry, ...]:
         _need(isinstance(row, list) and len(row) == 3)
         author, version, digest = row
         _need(_is_bytes(author, PEER_ID_BYTES) and _is_bytes(digest, DIGEST_BYTES))
-        _need(isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= MAX_VERSION)
+        _need(isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= EQUIVOCATED)
     return tuple((PeerId(author), version, digest) for author, version, digest in content)
 
 

@@ -23,11 +23,18 @@ class Quota:
         self._max_keys = max_keys
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
-    def take(self, key: Hashable, now: float, amount: float = 1.0) -> bool:
-        """Take tokens and return True, or leave the bucket alone and return False."""
+    def _level(self, key: Hashable, now: float) -> float:
         level, at = self._buckets.get(key, (self._rate.burst, now))
         # A clock that ran backwards must not drain or fill a bucket.
-        level = min(self._rate.burst, level + max(0.0, now - at) * self._rate.per_s)
+        return min(self._rate.burst, level + max(0.0, now - at) * self._rate.per_s)
+
+    def allows(self, key: Hashable, now: float, amount: float = 1.0) -> bool:
+        """Return whether `take` would succeed."""
+        return amount <= self._level(key, now)
+
+    def take(self, key: Hashable, now: float, amount: float = 1.0) -> bool:
+        """Take tokens and return True, or leave the bucket alone and return False."""
+        level = self._level(key, now)
         granted = amount <= level
         self._buckets[key] = (level - amount if granted else level, now)
         self._buckets.move_to_end(key)

@@ -7,10 +7,10 @@ import json
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from device_runtime import Bundle
+from p2p import NodeStatus
 from sdk.device_folder import DeviceFolder, DeviceSettings, private_umask
 from sdk.errors import InvalidInput
 from sdk.recommendation import Recommendation
@@ -83,12 +83,12 @@ def peer(arguments: argparse.Namespace) -> None:
             stop.wait(wait)
             left = None if left is None else left - wait
             status = device.network_status()
-            line = {"peers": status.peers, "records": status.records}
+            line = (len(status.peers), status.records)
             if line != last:
-                print(f"{status.peers} peers, {status.records} records", file=sys.stderr)
+                print(f"{line[0]} peers, {line[1]} records", file=sys.stderr)
                 last = line
         if arguments.json:
-            print(json.dumps(asdict(device.network_status())))
+            print(json.dumps(_status_as_json(device.network_status())))
 
 
 def inspect(arguments: argparse.Namespace) -> None:
@@ -107,6 +107,19 @@ def inspect(arguments: argparse.Namespace) -> None:
             "trusted": [{"peer": key.hex(), "score": round(score, 4)} for key, score in device.trusted_peers()[:20]],
         }
     _print(facts, arguments.json, lambda: _facts_text(facts))
+
+
+def _status_as_json(status: NodeStatus) -> dict[str, object]:
+    counters = status.counters
+    return {
+        "peers": [peer.hex() for peer in status.peers],
+        "records": status.records,
+        "distrusted": sorted(peer.hex() for peer in status.distrusted),
+        "accepted": counters.accepted,
+        "rejected": {reason.name.lower(): count for reason, count in counters.rejected.items()},
+        "bytes_in": counters.bytes_in,
+        "bytes_out": counters.bytes_out,
+    }
 
 
 def _open(path: Path) -> Recommender:

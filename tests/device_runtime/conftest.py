@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,60 +42,21 @@ class Exported:
 
     program: bytes
     modules: dict[str, Any]
-    examples: dict[str, tuple[Any, ...]]
 
 
 @pytest.fixture(scope="session")
 def exported() -> Exported:
-    """A tiny recommender with the methods of a bundle, through ExecuTorch's XNNPACK delegate."""
+    """The recommender itself, tiny and untrained, lowered as the server does it."""
     import torch
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-        from executorch.exir import to_edge_transform_and_lower
-        from torch.export import export
+    from server_training.lower import lower_xnnpack, methods_of
+    from server_training.model import GenerativeRecommender, ModelConfig
 
-        modules, examples = _modules(torch)
-        programs = {name: export(module, examples[name]) for name, module in modules.items()}
-        edge = to_edge_transform_and_lower(programs, partitioner={name: [XnnpackPartitioner()] for name in programs})
-        return Exported(bytes(edge.to_executorch().buffer), modules, examples)
-
-
-def _modules(torch: Any) -> tuple[dict[str, Any], dict[str, tuple[Any, ...]]]:
-    torch.set_num_threads(1)
     torch.manual_seed(0)
-    nn = torch.nn
-    code, action, gap = nn.Embedding(SIZE + 1, WIDTH), nn.Embedding(7, WIDTH), nn.Embedding(32, WIDTH)
-    heads = nn.ModuleList(nn.Linear(WIDTH, SIZE) for _ in range(LEVELS))
-
-    class Encode(nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.code, self.action, self.gap, self.heads = code, action, gap, heads
-
-        def forward(self, codes: Any, actions: Any, gaps: Any) -> Any:
-            state = torch.tanh((self.code(codes).sum(2) + self.action(actions) + self.gap(gaps)).mean(1))
-            return state, self.heads[0](state)
-
-    class Decode(nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self, level: int) -> None:
-            super().__init__()
-            self.code, self.head = code, heads[level]
-
-        def forward(self, state: Any, prefix: Any) -> Any:
-            return self.head(torch.tanh(state + self.code(prefix).sum(1)))
-
-    integers = torch.int64
-    history = torch.zeros(1, LENGTH, dtype=integers)
-    modules: dict[str, Any] = {"encode": Encode().eval()}
-    examples: dict[str, tuple[Any, ...]] = {
-        "encode": (torch.zeros(1, LENGTH, LEVELS, dtype=integers), history, history)
-    }
-    for level in range(1, LEVELS):
-        modules[f"decode_{level}"] = Decode(level).eval()
-        examples[f"decode_{level}"] = (torch.zeros(BEAM, WIDTH), torch.zeros(BEAM, level, dtype=integers))
-    return modules, examples
+    config = ModelConfig(LEVELS, codebook_size=SIZE, history_length=LENGTH, width=WIDTH, layers=1)
+    model = GenerativeRecommender(config).eval()
+    modules = {name: module.eval() for name, (module, _) in methods_of(model, BEAM).items()}
+    return Exported(lower_xnnpack(model, BEAM), modules)
 
 
 @pytest.fixture(scope="session")

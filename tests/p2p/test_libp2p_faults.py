@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -316,6 +317,65 @@ def test_a_peer_that_restarts_on_its_port_meets_the_others_again(start: Callable
     assert again.hears(steady, b"after")
     assert steady.hears(again, b"back")
     assert again.transport.request(steady.id, b"you?") == b"answer to you?"
+
+
+def test_a_peer_that_returns_while_its_old_connection_is_open_joins_the_mesh(start: Callable[..., Peer]) -> None:
+    steady, old = start(), start()
+    old.transport.connect(steady.address)
+    assert steady.hears(old, b"before")
+    new = start(old.identity)
+    new.transport.connect(steady.address)
+    assert old.recorder.wait(lambda: steady.id not in old.recorder.present)
+    assert new.hears(steady, b"to the new one")
+    assert steady.hears(new, b"from the new one")
+    assert steady.transport.request(new.id, b"you?") == b"answer to you?"
+
+
+@pytest.mark.parametrize("age_s", [0.0, 3600.0])
+@pytest.mark.parametrize("same_direction", [False, True])
+def test_both_sides_close_the_same_one_of_two_connections(age_s: float, same_direction: bool) -> None:
+    from types import SimpleNamespace
+
+    from p2p.libp2p_guard import OneConnection
+    from p2p.libp2p_host import libp2p_id_of
+
+    ids = [libp2p_id_of(Identity.create().peer_id) for _ in range(2)]
+
+    def closed_by(side: int, new: str) -> str:
+        """Connection "a" was dialled by peer 0; "b" by peer 1, or by peer 0 too."""
+        dialler = {"a": 0, "b": 0 if same_direction else 1}
+        connections = {
+            name: SimpleNamespace(
+                name=name,
+                muxed_conn=SimpleNamespace(is_initiator=dialler[name] == side, is_closed=False),
+                _created_at=time.time() - (0 if name == new else age_s),
+            )
+            for name in "ab"
+        }
+        keeper = OneConnection(SimpleNamespace(), ids[side], SimpleNamespace())  # type: ignore[arg-type]
+        old = "b" if new == "a" else "a"
+        loser: str = keeper._loser(connections[new], connections[old], ids[1 - side]).name
+        return loser
+
+    if same_direction or age_s:
+        assert closed_by(0, "b") == closed_by(1, "b") == "a"
+    else:  # dialled at once: each side saw the other's connection last
+        assert len({closed_by(side, new) for side in (0, 1) for new in "ab"}) == 1
+
+
+def test_addresses_that_peers_advertise_are_not_dialled(start: Callable[..., Peer]) -> None:
+    from p2p.libp2p_host import libp2p_id_of
+
+    victim, target = start(), start()
+
+    async def tempt(node: Any) -> None:
+        address = Multiaddr(target.address.split("/p2p/")[0])
+        node._host.get_peerstore().add_addrs(libp2p_id_of(target.id), [address], 3600)
+        await node._network.auto_connector.maybe_connect()
+
+    assert victim.transport._thread is not None
+    victim.transport._thread.call(tempt, 5.0)
+    assert list(victim.transport.peers()) == []
 
 
 def test_a_node_that_dies_is_started_again_and_finds_its_peers(start: Callable[..., Peer]) -> None:

@@ -1,0 +1,1 @@
+"""Programs that show the SDK at work; a test runs each."""

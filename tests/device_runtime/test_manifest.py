@@ -1,0 +1,184 @@
+"""The manifest has one form, and every field is checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_runtime import CATALOG_FILE, MODEL_FILE, DeviceError, FileEntry, Manifest, ManifestInvalid, TrainingData
+
+names = st.text(min_size=1, max_size=20)
+hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
+entries = st.builds(FileEntry, sha256=hashes, bytes=st.integers(0, 1 << 30))
+manifests = st.builds(
+    Manifest,
+    model_version=st.integers(1, 1 << 31),
+    created_at=st.integers(0, 1 << 33),
+    expires_at=st.integers(0, 1 << 33),
+    runtime=names,
+    backend=names,
+    quantization=names,
+    methods=st.lists(names, min_size=1, max_size=4).map(tuple),
+    history_length=st.integers(1, 1000),
+    beam_width=st.integers(1, 1000),
+    levels=st.integers(1, 8),
+    codebook_size=st.integers(1, 4096),
+    n_items=st.integers(1, 1_000_000),
+    state_width=st.integers(1, 1000),
+    catalog_namespace=names,
+    metrics=st.dictionaries(
+        names, st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(1 << 52), 1 << 52), max_size=3
+    ),
+    training_data=st.builds(TrainingData, name=names, licence=names, sha256=hashes),
+    files=st.fixed_dictionaries({MODEL_FILE: entries, CATALOG_FILE: entries}, optional={"README.md": entries}),
+)
+
+
+@given(manifests)
+def test_round_trip(manifest: Manifest) -> None:
+    raw = manifest.to_bytes()
+    assert raw.isascii()
+    again = Manifest.from_bytes(raw)
+    assert again == manifest
+    assert again.to_bytes() == raw
+
+
+@given(st.binary(max_size=100) | st.text(max_size=50).map(str.encode))
+def test_random_bytes_are_refused(data: bytes) -> None:
+    with pytest.raises(ManifestInvalid):
+        Manifest.from_bytes(data)
+
+
+@given(manifests, st.data())
+def test_damaged_bytes_are_refused_or_are_another_manifest(manifest: Manifest, data: st.DataObject) -> None:
+    damaged = bytearray(manifest.to_bytes())
+    damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        found = Manifest.from_bytes(bytes(damaged))
+    except DeviceError:
+        return
+    assert found.to_bytes() == bytes(damaged)
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+_FIELDS = tuple(Manifest.__dataclass_fields__)
+
+
+def _content(manifest_for: Callable[..., Manifest]) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(manifest_for({MODEL_FILE: b"m", CATALOG_FILE: b"c"}).to_bytes())
+    return content
+
+
+def _raw(content: Any) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+
+
+@given(st.sampled_from(_FIELDS), _json)
+def test_any_field_may_hold_anything(manifest_for: Callable[..., Manifest], field: str, value: Any) -> None:
+    raw = _raw(_content(manifest_for) | {field: value})
+    try:
+        found = Manifest.from_bytes(raw)
+    except ManifestInvalid:
+        return
+    assert found.to_bytes() == raw
+
+
+@pytest.mark.parametrize("field", _FIELDS)
+def test_a_missing_field_is_named(manifest_for: Callable[..., Manifest], field: str) -> None:
+    content = _content(manifest_for)
+    del content[field]
+    with pytest.raises(ManifestInvalid, match=f"lacks the field '{field}'"):
+        Manifest.from_bytes(_raw(content))
+
+
+@pytest.mark.parametrize("field", _FIELDS)
+@pytest.mark.parametrize("value", [None, True, -1, 0.5, [], "", {"a": 1}])
+def test_a_wrong_type_is_refused(manifest_for: Callable[..., Manifest], field: str, value: object) -> None:
+    if field == "metrics" and value == {"a": 1}:
+        return
+    with pytest.raises(ManifestInvalid, match=field.removesuffix("_version")):
+        Manifest.from_bytes(_raw(_content(manifest_for) | {field: value}))
+
+
+ENTRY = {"sha256": "0" * 64, "bytes": 1}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil",
+        "a/b",
+        "/etc/passwd",
+        "..",
+        ".hidden",
+        "",
+        "a\\b",
+        "a\0b",
+        "é",
+        "x" * 65,
+        "manifest.json",
+        "manifest.sig",
+    ],
+)
+def test_only_plain_file_names(manifest_for: Callable[..., Manifest], name: str) -> None:
+    content = _content(manifest_for)
+    content["files"][name] = ENTRY
+    with pytest.raises(ManifestInvalid, match="files"):
+        Manifest.from_bytes(_raw(content))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("files", {MODEL_FILE: ENTRY}),
+        ("files", {MODEL_FILE: ENTRY, CATALOG_FILE: ENTRY | {"sha256": "A" * 64}}),
+        ("files", {MODEL_FILE: ENTRY, CATALOG_FILE: ENTRY | {"bytes": -1}}),
+        ("files", {MODEL_FILE: ENTRY, CATALOG_FILE: ENTRY | {"mode": 1}}),
+        ("files", {MODEL_FILE: ENTRY, CATALOG_FILE: []}),
+        ("training_data", {"name": "n", "licence": "l", "sha256": "short"}),
+        ("training_data", {"name": "n", "licence": "l"}),
+        ("metrics", {"a": "b"}),
+        ("metrics", {"a": 10**400}),
+        ("levels", 9),
+        ("codebook_size", 4097),
+        ("beam_width", 0),
+    ],
+)
+def test_each_rule_is_checked(manifest_for: Callable[..., Manifest], place: str, value: object) -> None:
+    with pytest.raises(ManifestInvalid, match=place):
+        Manifest.from_bytes(_raw(_content(manifest_for) | {place: value}))
+
+
+@pytest.mark.parametrize("change", [b" ", b"\n"])
+def test_one_manifest_has_one_form(manifest_for: Callable[..., Manifest], change: bytes) -> None:
+    with pytest.raises(ManifestInvalid, match="canonical"):
+        Manifest.from_bytes(_raw(_content(manifest_for)) + change)
+
+
+def test_doubled_keys_and_nan_are_refused(manifest_for: Callable[..., Manifest]) -> None:
+    raw = _raw(_content(manifest_for))
+    with pytest.raises(ManifestInvalid, match="canonical"):
+        Manifest.from_bytes(raw.replace(b'"levels":3', b'"levels":3,"levels":3'))
+    with pytest.raises(ManifestInvalid, match="metrics"):
+        Manifest.from_bytes(raw.replace(b'"recall@10":0.5', b'"recall@10":NaN'))
+
+
+def test_an_unknown_field_is_named(manifest_for: Callable[..., Manifest]) -> None:
+    with pytest.raises(ManifestInvalid, match="unknown field 'colour'"):
+        Manifest.from_bytes(_raw(_content(manifest_for) | {"colour": "red"}))
+
+
+def test_deep_nesting_and_size_are_bounded() -> None:
+    with pytest.raises(ManifestInvalid):
+        Manifest.from_bytes(b"[" * 200_000)
+    with pytest.raises(ManifestInvalid, match="at most"):
+        Manifest.from_bytes(b" " * (1 << 21))

@@ -1,0 +1,296 @@
+"""Sessions: both runtimes agree with PyTorch, refuse what is wrong, and never take the process down."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from device_runtime import ModelFailed, RuntimeUnavailable, Session, open_session
+from device_runtime.session import MethodInfo
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program and the PyTorch modules it was made from."""
+
+    program: bytes
+    modules: Mapping[str, Any]
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Program:
+    """The recommender itself, tiny, lowered as the server does it."""
+    import torch
+
+    from server_training.lower import lower_xnnpack, methods_of
+    from server_training.model import GenerativeRecommender, ModelConfig
+
+    torch.manual_seed(0)
+    model = GenerativeRecommender(ModelConfig(3, codebook_size=8, history_length=8, width=16, layers=1)).eval()
+    modules = {name: module.eval() for name, (module, _) in methods_of(model, 16).items()}
+    return Program(lower_xnnpack(model, 16), modules)
+
+
+@pytest.fixture(scope="module")
+def native(tiny: Program) -> Iterator[Session]:
+    session = open_session(tiny.program, prefer="native")
+    yield session
+    session.close()
+
+
+@pytest.fixture(scope="module")
+def python(tiny: Program) -> Iterator[Session]:
+    session = open_session(tiny.program, prefer="python")
+    yield session
+    session.close()
+
+
+@pytest.fixture(scope="module")
+def program_path(tiny: Program, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("program") / "model.pte"
+    path.write_bytes(tiny.program)
+    return path
+
+
+def inputs_for(info: MethodInfo, seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [
+        rng.integers(0, 7, spec.shape) if spec.dtype == "int64" else rng.standard_normal(spec.shape, np.float32)
+        for spec in info.inputs
+    ]
+
+
+def run_script(script: str, *arguments: str | Path, **changes: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, **changes},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def eager(module: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    import torch
+
+    with torch.no_grad():
+        outputs = module(*map(torch.from_numpy, inputs))
+    return [output.numpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
+
+
+@pytest.mark.parametrize("method", ["encode", "decode_1", "decode_2"])
+@pytest.mark.parametrize("seed", range(3))
+def test_native_agrees_with_eager_and_with_the_python_runtime(
+    native: Session, python: Session, tiny: Program, method: str, seed: int
+) -> None:
+    inputs = inputs_for(native.methods[method], seed)
+    got = native.run(method, *inputs)
+    for ours, theirs, reference in zip(
+        got, python.run(method, *inputs), eager(tiny.modules[method], inputs), strict=True
+    ):
+        np.testing.assert_allclose(ours, reference, atol=1e-4)
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_both_runtimes_describe_the_program_alike(native: Session, python: Session) -> None:
+    assert (native.name, python.name) == ("native", "executorch-python")
+    described: Mapping[str, MethodInfo] = native.methods
+    assert dict(described) == dict(python.methods)
+    assert sorted(described) == ["decode_1", "decode_2", "encode"]
+
+
+@pytest.mark.parametrize("runtime", ["native", "python"])
+def test_outputs_belong_to_the_caller(runtime: str, request: pytest.FixtureRequest) -> None:
+    session: Session = request.getfixturevalue(runtime)
+    info = session.methods["encode"]
+    first = session.run("encode", *inputs_for(info, 1))
+    kept = [output.copy() for output in first]
+    session.run("encode", *inputs_for(info, 2))
+    for output, copy in zip(first, kept, strict=True):
+        np.testing.assert_array_equal(output, copy)
+        output[:] = 0  # writable
+
+
+def test_strided_and_read_only_inputs_mean_what_they_say(native: Session) -> None:
+    state, prefix = inputs_for(native.methods["decode_2"], 4)
+    strided = np.asfortranarray(state)
+    strided.flags.writeable = False
+    np.testing.assert_array_equal(native.run("decode_2", strided, prefix)[0], native.run("decode_2", state, prefix)[0])
+
+
+@pytest.mark.parametrize("runtime", ["native", "python"])
+def test_wrong_calls_are_refused(runtime: str, request: pytest.FixtureRequest) -> None:
+    session: Session = request.getfixturevalue(runtime)
+    state, prefix = inputs_for(session.methods["decode_1"], 0)
+    with pytest.raises(ModelFailed, match=r"no method 'decode_9'; it has decode_1, decode_2, encode"):
+        session.run("decode_9", state)
+    with pytest.raises(ModelFailed, match=r"takes 2 inputs .*float32.*got 1"):
+        session.run("decode_1", state)
+    with pytest.raises(ModelFailed, match=r"input 0: expected float32.*got float64"):
+        session.run("decode_1", state.astype(np.float64), prefix)
+    with pytest.raises(ModelFailed, match=r"input 1: expected int64.*got >i8"):
+        session.run("decode_1", state, prefix.astype(">i8"))
+    with pytest.raises(ModelFailed, match=r"input 0: expected float32"):
+        session.run("decode_1", state[:-1], prefix)
+    with pytest.raises(ModelFailed, match="got a list"):
+        session.run("decode_1", state.tolist(), prefix)
+
+
+@pytest.mark.parametrize("runtime", ["native", "python"])
+def test_a_closed_session_refuses(runtime: Any, tiny: Program) -> None:
+    session = open_session(tiny.program, prefer=runtime)
+    inputs = inputs_for(session.methods["encode"], 0)
+    session.close()
+    session.close()
+    with pytest.raises(ModelFailed, match="closed"):
+        session.run("encode", *inputs)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_concurrent_calls_give_the_same_results(tiny: Program, threads: int) -> None:
+    session = open_session(tiny.program, threads=threads, prefer="native")
+    calls = [(method, inputs_for(session.methods[method], seed)) for seed in range(20) for method in session.methods]
+    expected = [session.run(method, *inputs) for method, inputs in calls]
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(lambda call: session.run(call[0], *call[1]), calls))
+    session.close()
+    for ours, reference in zip(got, expected, strict=True):
+        for one, other in zip(ours, reference, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_threads_below_one_are_refused(tiny: Program) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        open_session(tiny.program, threads=0)
+
+
+def test_the_native_path_imports_neither_torch_nor_executorch(program_path: Path) -> None:
+    script = """
+import sys, time
+from pathlib import Path
+start = time.perf_counter()
+from device_runtime import open_session
+imported = time.perf_counter()
+session = open_session(Path(sys.argv[1]).read_bytes(), prefer="native")
+loaded = time.perf_counter()
+print(f"import {imported - start:.3f} s, load {loaded - imported:.3f} s")
+heavy = [name for name in ("torch", "executorch") if name in sys.modules]
+sys.exit(f"imported: {heavy}" if heavy else 0)
+"""
+    done = run_script(script, program_path)
+    print(done.stdout)
+    assert done.returncode == 0, done.stderr
+
+
+CORRUPTIONS = """
+import sys
+from pathlib import Path
+import numpy as np
+from device_runtime import ModelFailed, open_session
+
+good = Path(sys.argv[1]).read_bytes()
+runtime = sys.argv[2]
+# A program's header names where its flatbuffer ends, at offset 16; weights follow it.
+end = int.from_bytes(good[16:24], "little")
+rng = np.random.default_rng(11)
+
+def refused(data, must=True):
+    try:
+        session = open_session(data, prefer=runtime)
+    except ModelFailed:
+        return 1
+    assert not must, f"{len(data)} bytes were accepted"
+    for name, info in session.methods.items():
+        try:
+            session.run(name, *(np.zeros(spec.shape, spec.dtype) for spec in info.inputs))
+        except (ModelFailed, MemoryError):
+            pass
+    session.close()
+    return 0
+
+for data in (b"", b"\\0", good[:7], b"this is not a program" * 99, bytes(len(good)), rng.bytes(5000), b"\\xff" * 5000):
+    refused(data)
+for cut in (8, 32, 64, end // 2, end - 1, len(good) // 2, len(good) - 1):
+    refused(good[:cut])
+flipped = 0
+for _ in range(40):
+    data = bytearray(good)
+    for place in rng.integers(0, end, size=3):
+        data[place] ^= 1 << int(rng.integers(8))
+    flipped += refused(bytes(data), must=False)
+print(flipped)
+"""
+
+
+@pytest.mark.parametrize("runtime", ["native", "python"])
+def test_damaged_programs_are_refused_and_never_crash(program_path: Path, runtime: str) -> None:
+    done = run_script(CORRUPTIONS, program_path, runtime)
+    assert done.returncode == 0, done.stderr[-2000:]
+    print(f"{runtime}: {done.stdout.strip()} of 40 files with flipped bits refused")
+
+
+@pytest.mark.parametrize("runtime", ["native", "python"])
+def test_a_session_outlives_the_bytes_it_was_opened_from(program_path: Path, runtime: str) -> None:
+    script = """
+import sys
+from pathlib import Path
+import numpy as np
+from device_runtime import open_session
+# Padding gives the bytes pages of their own, which are unmapped when the bytes are freed.
+session = open_session(Path(sys.argv[1]).read_bytes() + bytes(1 << 24), prefer=sys.argv[2])
+for name, info in session.methods.items():
+    session.run(name, *(np.zeros(spec.shape, spec.dtype) for spec in info.inputs))
+"""
+    done = run_script(script, program_path, runtime)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_two_processes_may_build_at_once(program_path: Path, tmp_path: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from device_runtime import open_session
+print(open_session(Path(sys.argv[1]).read_bytes(), prefer="native").name)
+"""
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(run_script, script, program_path, XDG_CACHE_HOME=str(tmp_path)) for _ in range(2)]
+    for job in jobs:
+        assert (job.result().returncode, job.result().stdout.strip()) == (0, "native"), job.result().stderr
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+
+
+def test_without_a_compiler_the_python_runtime_takes_over_and_says_so(program_path: Path, tmp_path: Path) -> None:
+    script = """
+import logging, sys
+from pathlib import Path
+from device_runtime import open_session
+logging.basicConfig(format="LOG %(levelname)s %(message)s")
+print(open_session(Path(sys.argv[1]).read_bytes()).name)
+"""
+    done = run_script(script, program_path, PATH="", XDG_CACHE_HOME=str(tmp_path))
+    assert (done.returncode, done.stdout.strip().splitlines()[-1]) == (0, "executorch-python"), done.stderr
+    assert "LOG WARNING the native runtime is not available" in done.stderr
+    assert "apt-get install g++" in done.stderr
+
+
+def test_without_any_runtime_both_reasons_are_given(tiny: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object, **__: object) -> Session:
+        raise RuntimeUnavailable("run `install something`")
+
+    monkeypatch.setattr("device_runtime.session._open_native", missing)
+    monkeypatch.setattr("device_runtime.session._open_python", missing)
+    with pytest.raises(RuntimeUnavailable, match=r"Native: run `install something`.*Python: run `install something`"):
+        open_session(tiny.program)
