@@ -59,8 +59,8 @@ def _library() -> ctypes.CDLL:
 class NativeSession:
     """A program in ExecuTorch's C++ runtime; calls from several threads wait for each other.
 
-    Types and shapes of inputs are checked here and again in C++; their values are the caller's duty. An index outside an
-    embedding table is an error for float tables, but ExecuTorch's int8 embedding kernels abort the process on one.
+    Types and shapes of inputs are checked here and again in C++; their values are the caller's duty. An index outside
+    an embedding table is an error for float tables, but ExecuTorch's int8 embedding kernels abort the process on one.
     `encode_batch` and `beam_search` stay inside the tables by construction.
     """
 

@@ -348,7 +348,7 @@ class Gossip:
         """Check and store records that came as the answer to a pull."""
         claims = {author: self._pulls.claimed(peer, author) or (0, False) for author in asked}
         opened = [signed for signed in (self._opened(body, claims.keys()) for body in bodies) if signed is not None]
-        new, convicted = self._put(self._within_quota(opened))
+        new, convicted = self._put(self._within_quota(_latest(opened)))
         self.counters.accepted += len(new)
         self._announce([], [author for author in convicted if claims[author][0] != EQUIVOCATED])
         if any(not claims[author][1] for author in [*convicted, *(signed.record.author for signed in new)]):
@@ -378,21 +378,21 @@ class Gossip:
         return True
 
     def _within_quota(self, records: Sequence[SignedRecord]) -> list[SignedRecord]:
-        """Leave out updates of authors who publish too often. Proofs of equivocation and first records pass."""
+        """Leave out updates of authors who publish too often. Proofs of equivocation and first records pass.
+
+        Args:
+            records: for each author one record, or the two of a proof.
+        """
         now, welcome = self._clock(), []
         for signed in records:
             author = signed.record.author
-            counts = self._is_update(author, signed.record.version) and not self._is_proof(signed, records)
+            proof = sum(other.record.author == author for other in records) == 2
+            counts = self._is_update(author, signed.record.version) and not proof
             if counts and not self._from_author.take(author, now):
                 self._refuse(Rejected.RATE)
             else:
                 welcome.append(signed)
         return welcome
-
-    @staticmethod
-    def _is_proof(signed: SignedRecord, among: Sequence[SignedRecord]) -> bool:
-        name = (signed.record.author, signed.record.version)
-        return any((o.record.author, o.record.version) == name and o.digest != signed.digest for o in among)
 
     def _put(self, records: Sequence[SignedRecord]) -> tuple[list[SignedRecord], list[PeerId]]:
         """Store records; return those that are new, and the authors whom they convict."""
@@ -462,3 +462,19 @@ class Gossip:
             return []
         self._digests = None
         return [Changed(authors)]
+
+
+def _latest(records: Iterable[SignedRecord]) -> list[SignedRecord]:
+    """Return for each author two different records of one version, if there are such, or else the newest record.
+
+    So whoever answers with an author's whole history, or one record many times, uses up one update and not all.
+    """
+    versions: dict[PeerId, dict[int, dict[bytes, SignedRecord]]] = {}
+    for signed in records:
+        of_author = versions.setdefault(signed.record.author, {})
+        of_author.setdefault(signed.record.version, {})[signed.digest] = signed
+    kept: list[SignedRecord] = []
+    for of_author in versions.values():
+        proofs = (list(twins.values())[:2] for twins in of_author.values() if len(twins) > 1)
+        kept.extend(next(proofs, list(of_author[max(of_author)].values())))
+    return kept

@@ -25,6 +25,8 @@ DIGEST_BYTES = 32
 MAX_ANNOUNCED = 32
 MAX_ENTRIES = 12_000  # a full store and its proofs; 78 bytes each, which fits an answer
 MAX_BODIES = 64
+# Checked by msgpack before it allocates: without them nested array headers cost many times their size in memory.
+_LIMITS = {"max_array_len": MAX_ENTRIES, "max_str_len": 0, "max_map_len": 0, "max_ext_len": 0}
 _ANNOUNCE, _ASK_OWN, _ASK_ENTRIES, _ASK_BODIES = range(4)
 
 
@@ -168,7 +170,7 @@ def _answer(data: bytes) -> Any:
 
 def _unpacked(data: bytes) -> Any:
     try:
-        return msgpack.unpackb(data, raw=False, strict_map_key=True)
+        return msgpack.unpackb(data, raw=False, **_LIMITS)
     except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
         raise RecordInvalid(Rejected.MALFORMED, f"not msgpack ({error})") from error
 

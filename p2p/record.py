@@ -33,6 +33,8 @@ ISSUED_AT_STEP_S = 3600
 _MAX_TIME = 1 << 40
 _MAX_DAY = 1 << 24
 _DOMAIN = b"meritrec/record/1\0"
+# Checked by msgpack before it allocates; neither text nor maps nor extensions belong in a record.
+_LIMITS = {"max_array_len": MAX_ITEM_EDGES, "max_str_len": 0, "max_map_len": 0, "max_ext_len": 0}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -112,7 +114,12 @@ class SignedRecord:
     @cached_property
     def digest(self) -> bytes:
         """32 bytes that name exactly this record."""
-        return hashlib.blake2b(self.to_bytes(), digest_size=32, person=b"meritrec/record").digest()
+        return digest_of(self.to_bytes())
+
+
+def digest_of(wire: bytes) -> bytes:
+    """Return the 32 bytes that name a record in wire form."""
+    return hashlib.blake2b(wire, digest_size=32, person=b"meritrec/record").digest()
 
 
 def item_key(namespace: str, item_id: str) -> bytes:
@@ -205,7 +212,7 @@ def _check_size(data: bytes) -> None:
 
 def _unpack(data: bytes) -> Any:
     try:
-        return msgpack.unpackb(data, raw=False, strict_map_key=True)
+        return msgpack.unpackb(data, raw=False, **_LIMITS)
     except (msgpack.UnpackException, RecursionError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
 

@@ -15,9 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgpack
+
 from p2p.errors import P2PError, RecordInvalid, Rejected, StoreCorrupted, StoreUnavailable
 from p2p.identity import PeerId
-from p2p.record import MAX_VERSION, SignedRecord, open_record
+from p2p.record import MAX_VERSION, SignedRecord, digest_of, open_record
 
 Entry = tuple[PeerId, int, bytes]
 """What announcements name: author, version, digest."""
@@ -96,10 +98,28 @@ class RecordStore:
         found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise self._corrupted(found)
-        rows = self._db.execute("SELECT author, version, digest FROM p2p_record ORDER BY place")
-        entries = {PeerId(author): (version, digest) for author, version, digest in rows}
-        proofs = self._db.execute("SELECT author FROM p2p_equivocation ORDER BY rowid")
-        return _Index(entries, {PeerId(row[0]): None for row in proofs})
+        index = _Index()
+        for author, version, digest, wire in self._db.execute(
+            "SELECT author, version, digest, record FROM p2p_record ORDER BY place"
+        ):
+            self._check_row(author, version, digest, wire)
+            index.entries[PeerId(author)] = (version, digest)
+        for author, *wires in self._db.execute("SELECT author, first, second FROM p2p_equivocation ORDER BY rowid"):
+            if any(self._opened(wire).record.author != author for wire in wires):
+                raise self._corrupted("a proof of equivocation is not about its author")
+            index.convicted[PeerId(author)] = None
+        return index
+
+    def _check_row(self, author: object, version: object, digest: object, wire: object) -> None:
+        """Refuse a row whose columns do not agree: a wrong digest would make honest authors look like equivocators.
+
+        The signature was verified before the record was stored, and is again when it is read.
+        """
+        if not isinstance(wire, bytes) or digest_of(wire) != digest:
+            raise self._corrupted("a record is not the one that was stored")
+        body = msgpack.unpackb(msgpack.unpackb(wire)[0])
+        if [author, version] != body[1:3]:
+            raise self._corrupted("a record is not that of its author and version")
 
     def _corrupted(self, why: object) -> StoreCorrupted:
         return StoreCorrupted(
@@ -110,6 +130,8 @@ class RecordStore:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except UnicodeDecodeError as error:  # sqlite3 trips over its own message if that quotes the damage
+            raise self._corrupted(error) from error
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
                 raise self._corrupted(error) from error
@@ -227,8 +249,10 @@ class RecordStore:
             rows = rows or self._rows("SELECT record FROM p2p_record WHERE author = ?", author)
         return rows[0] if rows else ()
 
-    def _opened(self, data: bytes) -> SignedRecord:
+    def _opened(self, data: object) -> SignedRecord:
         try:
+            if not isinstance(data, bytes):
+                raise self._corrupted("a record is not made of bytes")
             return open_record(data)
         except RecordInvalid as error:
             raise self._corrupted(error) from error

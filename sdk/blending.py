@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_RANK_OFFSET = 60.0  # the constant of the original paper
-
 
 @dataclass(frozen=True, slots=True)
 class BlendConfig:
@@ -20,11 +18,14 @@ class BlendConfig:
         half_events: events at which the model has half of its full weight.
         half_peers: trusted peers with item lists at which the walk has half of its full weight.
         walk_share: the walk's full weight; the model's is 1.
+        rank_offset: how flat votes are over ranks. The original paper takes 60 for runs of a thousand documents; with
+            lists of fifty that would keep out whatever only one list knows, which is what the walk is for.
     """
 
     half_events: float = 5.0
     half_peers: float = 2.0
     walk_share: float = 0.6
+    rank_offset: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def blend(
     blended = [
         Blended(
             item,
-            _vote(model_weight, model_rank.get(item)) + _vote(peer_weight, peer_rank.get(item)),
+            _vote(model_weight, model_rank.get(item), config) + _vote(peer_weight, peer_rank.get(item), config),
             model_rank.get(item),
             peer_rank.get(item),
         )
@@ -65,5 +66,5 @@ def blend(
     return sorted(blended, key=lambda b: (-b.score, b.item))
 
 
-def _vote(weight: float, rank: int | None) -> float:
-    return 0.0 if rank is None else weight / (_RANK_OFFSET + rank)
+def _vote(weight: float, rank: int | None, config: BlendConfig) -> float:
+    return 0.0 if rank is None else weight / (config.rank_offset + rank)

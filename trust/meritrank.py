@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trust.cut_peers import CoVisits, CutPeers
 from trust.errors import ConfigError
 from trust.graph import GraphSnapshot
 from trust.peer_ranking import PeerColumns, PeerRanking
@@ -93,7 +94,7 @@ def rank_peers(
     rows = _without(snapshot, blocked - {ego})
     n_peers = len(snapshot.peers)
     if start is None:
-        return PeerRanking(snapshot, PeerColumns.empty(), np.zeros(n_peers, dtype=np.int64))
+        return PeerRanking(snapshot, PeerColumns.empty(), np.zeros(n_peers, dtype=np.int64), CutPeers.none(n_peers))
     direct = np.zeros(n_peers, dtype=np.bool_)
     direct[rows.row(start)] = True
 
@@ -101,8 +102,8 @@ def rank_peers(
     unit_walk, unit_node = seen.walk[seen.first], seen.node[seen.first]
     hits = np.bincount(unit_node, minlength=n_peers)
     ranked = hits >= config.min_hits
-    shared = _most_shared_walks(unit_walk, unit_node, ranked & ~direct)
-    bottleneck = _smoothed(shared, hits, config)
+    shared = _co_visits(unit_walk, unit_node, ranked & ~direct)
+    bottleneck = _smoothed(shared.largest(n_peers), hits, config)
     bottleneck[direct] = 0.0
     score = hits / config.walks * (1.0 - config.beta * bottleneck)
 
@@ -110,7 +111,7 @@ def rank_peers(
     order = order[np.lexsort((order, -score[order]))]
     via = _via(_last_direct_friend(seen, direct)[seen.first], unit_node, order, n_peers)
     columns = PeerColumns(order, score[order], hits[order], bottleneck[order], direct[order], via)
-    return PeerRanking(snapshot, columns, hits)
+    return PeerRanking(snapshot, columns, hits, CutPeers.of(shared, hits, direct))
 
 
 def _without(snapshot: GraphSnapshot, blocked: Set[Hashable]) -> WeightedRows:
@@ -134,8 +135,8 @@ def _smoothed(shared: Ints, hits: Ints, config: MeritRankConfig) -> Floats:
     return np.minimum(smoothed, 1.0)
 
 
-def _most_shared_walks(walk: Ints, node: Ints, wanted: Bools) -> Ints:
-    """Largest co(x, v) over x for each wanted v, int64 [peers].
+def _co_visits(walk: Ints, node: Ints, wanted: Bools) -> CoVisits:
+    """co(x, v) for each wanted v and each x that came before it.
 
     Lists every (v, x before v in the same walk) pair, sorts them as packed integers and counts runs: memory
     follows the walks, not the square of the peers.
@@ -146,12 +147,9 @@ def _most_shared_walks(walk: Ints, node: Ints, wanted: Bools) -> Ints:
         wanted: bool [peers].
     """
     n_peers = len(wanted)
-    best = np.zeros(n_peers, dtype=np.int64)
     new_walk = np.flatnonzero(np.diff(walk, prepend=-1))
     walk_start = np.repeat(new_walk, np.diff(new_walk, append=len(walk)))
     target = np.flatnonzero(wanted[node] & (walk_start < np.arange(len(walk))))
-    if not target.size:
-        return best
     before = target - walk_start[target]  # how many peers precede each target in its walk
     pair_start = np.cumsum(before) - before
     source = np.arange(int(before.sum())) + np.repeat(walk_start[target] - pair_start, before)
@@ -159,12 +157,10 @@ def _most_shared_walks(walk: Ints, node: Ints, wanted: Bools) -> Ints:
     packing = np.dtype(np.uint32 if n_peers < 2**16 else np.int64)
     pairs = np.repeat((node[target] * n_peers).astype(packing), before) + node.astype(packing)[source]
     pairs.sort()
-    run = np.flatnonzero(np.concatenate(([True], pairs[1:] != pairs[:-1])))
+    run = np.flatnonzero(np.concatenate((np.ones(min(1, len(pairs)), np.bool_), pairs[1:] != pairs[:-1])))
     walks_shared = np.diff(run, append=len(pairs))
-    run_target = pairs[run].astype(np.int64) // n_peers
-    new_target = np.flatnonzero(np.diff(run_target, prepend=-1))
-    best[run_target[new_target]] = np.maximum.reduceat(walks_shared, new_target)
-    return best
+    distinct = pairs[run].astype(np.int64)
+    return CoVisits(distinct // n_peers, distinct % n_peers, walks_shared)
 
 
 def _last_direct_friend(seen: Visits, direct: Bools) -> Ints:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trust.cut_peers import CutPeers
 from trust.graph import GraphSnapshot
 from trust.rows import Bools, Floats, Ints, WeightedRows
 
@@ -71,17 +72,19 @@ class PeerColumns:
 class PeerRanking:
     """Peers by score, best first, if they reach the minimum of hits; equal scores in the snapshot's order."""
 
-    def __init__(self, snapshot: GraphSnapshot, columns: PeerColumns, all_hits: Ints) -> None:
+    def __init__(self, snapshot: GraphSnapshot, columns: PeerColumns, all_hits: Ints, cuts: CutPeers) -> None:
         """Wrap the columns computed on a snapshot.
 
         Args:
             snapshot: The graph that was walked.
             columns: The ranked peers.
             all_hits: int64 [peers of the snapshot], hits before any minimum.
+            cuts: through whom peers of the snapshot were reached.
         """
         self._keys = snapshot.peers
         self._columns = columns
         self._all_hits = all_hits
+        self.cuts = cuts
         self._place = {self._keys[index]: place for place, index in enumerate(columns.peer.tolist())}
         self._scores: tuple[PeerScore, ...] | None = None
 

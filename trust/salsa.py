@@ -38,6 +38,10 @@ class SalsaConfig:
             alone, any peer may be entered, walks start at direct friends by edge weight. Never use it on
             untrusted input.
 
+        beta: Strength of connectivity decay of items, in [0, 1]; vanilla SALSA has none.
+        prior_hits: Pseudo-hits n0 that smooth an item's bottleneck share.
+        prior_share: Bottleneck share b0 of those pseudo-hits, in [0, 1].
+
     Raises:
         ConfigError: A value is out of range.
     """
@@ -47,6 +51,9 @@ class SalsaConfig:
     max_hops: int = 64
     min_support: int = 3
     trust_weighted: bool = True
+    beta: float = 0.8
+    prior_hits: float = 20.0
+    prior_share: float = 0.5
 
     def __post_init__(self) -> None:
         if not 0.0 < self.alpha < 1.0:
@@ -56,6 +63,10 @@ class SalsaConfig:
                 f"walks must be 1 to {MAX_WALKS}, max_hops at least 1 and min_support at least 1, "
                 f"got {self.walks}, {self.max_hops}, {self.min_support}"
             )
+        if not (0.0 <= self.beta <= 1.0 and 0.0 <= self.prior_share <= 1.0):
+            raise ConfigError(f"beta and prior_share must lie in [0, 1], got {self.beta}, {self.prior_share}")
+        if not 0.0 <= self.prior_hits < float("inf"):
+            raise ConfigError(f"prior_hits must be finite and at least 0, got {self.prior_hits}")
 
 
 def rank_items(
@@ -72,8 +83,9 @@ def rank_items(
     a newcomer leans on friends, and the ego's taste takes over as it becomes known. Walks that would start
     at a peer without items hit nothing; they are accounted for in the score but not sampled.
 
-    An item's score is the share of walks that hit it, each walk counted once. The ego is a start only, never
-    entered again; its own items are scored like others.
+    An item's score is the share of walks that hit it, each walk counted once, times 1 − β·b̂: connectivity decay
+    as for peers, b̂ being the share of the item's support that passed through one stranger (`cut_peers`). The ego
+    is a start only, never entered again; its own items are scored like others.
 
     Args:
         snapshot: The graph.
@@ -105,10 +117,32 @@ def rank_items(
     unit_peer = entered_from.ravel()[seen.place[seen.first]].astype(np.int64)
     hits = np.bincount(unit_item, minlength=len(snapshot.items))
     order = np.flatnonzero(hits >= config.min_support)
-    order = order[np.lexsort((order, -hits[order]))]
+    factor = _connectivity(unit_item, unit_peer, order, hits, start, snapshot, peers, config)
+    score = hits[order] / config.walks * productive * factor
+    best = np.lexsort((order, -score))
+    order, score = order[best], score[best]
     supporters = _supporters(unit_item, unit_peer, order, start, snapshot)
-    score = hits[order] / config.walks * productive
     return ItemRanking(snapshot, peers, ItemColumns(order, score, hits[order], supporters))
+
+
+def _connectivity(
+    item: Ints,
+    peer: Ints,
+    order: Ints,
+    hits: Ints,
+    ego: int,
+    snapshot: GraphSnapshot,
+    peers: PeerRanking,
+    config: SalsaConfig,
+) -> Floats:
+    """1 − β·b̂ per item: b̂ is the smoothed largest share of its support that passed through one stranger."""
+    if not config.trust_weighted or config.beta == 0.0:
+        return np.ones(len(order))
+    largest = peers.cuts.largest_share(_supporters(item, peer, order, ego, snapshot))
+    prior = config.prior_hits * config.prior_share
+    smoothed = (largest * hits[order] + prior) / np.maximum(hits[order] + config.prior_hits, 1.0)
+    factor: Floats = 1.0 - config.beta * np.minimum(smoothed, 1.0)
+    return factor
 
 
 def _start_weights(peer_items: WeightedRows, ego: int, first: Floats) -> Floats:

@@ -76,8 +76,8 @@ def run(arguments: argparse.Namespace) -> None:
     data = leave_out(out / "all", out / "data", [everyone.users[user] for user in cast.users])
     published = publish(source, data, out, arguments.epochs)
     shutil.rmtree(out / "devices", ignore_errors=True)  # new identities: a second run is a new network
-    shown = [cast.parts[-1].name, next(p.name for p in cast.parts if p.role == "regular" and p.name != cast.fooled)]
-    gossiped = gossip(cast, published.bundle, published.publisher, source.namespace, out / "devices", shown)
+    shown = [cast.parts[-1].name, next(p.name for p in cast.parts if p.name != cast.fooled)]
+    gossiped = gossip(cast, published.bundle, published.publisher, source.namespace, out / "devices")
     save_answers(out / "answers.json", gossiped)
     results = make_results(source, everyone, cast, published, gossiped, shown, time.perf_counter() - began)
     print_lists(results)

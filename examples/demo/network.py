@@ -25,7 +25,7 @@ class Gossiped:
         hello: identity and start-up by device name.
         status: traffic and records by device name.
         timing: latency and memory by device name; not the attacker's.
-        lists: lists and trust of the devices shown, by name.
+        lists: lists and trust by device name; not the attacker's.
         convergence_s: from the first dial until every process held every record.
         records: how many records there are.
         edges: (source peer, target peer, level), as published.
@@ -40,7 +40,7 @@ class Gossiped:
     edges: list[tuple[str, str, int]]
 
 
-def gossip(cast: Cast, bundle: Path, publisher: bytes, namespace: str, folder: Path, shown: list[str]) -> Gossiped:
+def gossip(cast: Cast, bundle: Path, publisher: bytes, namespace: str, folder: Path) -> Gossiped:
     """Run the whole network part.
 
     Raises:
@@ -65,7 +65,7 @@ def gossip(cast: Cast, bundle: Path, publisher: bytes, namespace: str, folder: P
         # One after the other: eight processes timing at once on two cores would measure each other.
         timing = {name: fleet.members[name].ask("time", **asked[name]) for name in parts}
         status = fleet.ask_all("status")
-        lists = fleet.ask_some(shown, "lists", lambda name: asked[name])
+        lists = fleet.ask_some(parts, "lists", lambda name: asked[name])
     edges = _edges(parts, hello, setup)
     return Gossiped(hello, status, timing, lists, convergence, records, edges)
 

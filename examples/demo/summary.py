@@ -36,7 +36,8 @@ def make_results(
     seconds: float,
 ) -> Results:
     """Join everything that was measured."""
-    viewpoints = [_viewpoint(everyone, cast, gossiped, name) for name in shown]
+    views = {part.name: _viewpoint(everyone, cast, gossiped, part.name) for part in cast.parts}
+    viewpoints = [views[name] for name in shown]
     titles = dict(zip(everyone.item_ids, everyone.titles, strict=True))
     return {
         "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -71,7 +72,9 @@ def make_results(
         "network": _network(cast, gossiped),
         "viewpoints": viewpoints,
         "spam_items": [{"item": item, "title": titles[item] or item} for item in cast.spam],
-        "summary": _summary(published, gossiped, viewpoints),
+        "spam_share_by_device": {name: view["spam_share"] for name, view in views.items()},
+        "fooled": cast.fooled,
+        "summary": _summary(published, gossiped, list(views.values())),
     }
 
 
@@ -207,6 +210,10 @@ def print_lists(results: Results) -> None:
                 mark = "  <- SPAM" if row["spam"] else ""
                 print(f"  {row['rank']:3d}. {row['title'][:44]:<44} {'; '.join(row['reasons'])}{mark}")
     summary = results["summary"]
+    print("\nspam in the blended top ten, MeritRank on / off:")
+    for name, share in results["spam_share_by_device"].items():
+        note = "  (vouches for the attacker)" if name == results["fooled"] else ""
+        print(f"  {name:<8} {share['blend_on']:4.0%} / {share['blend_off']:4.0%}{note}")
     print(
         f"\n{summary['devices']} devices, converged in {summary['convergence_s']:.1f} s, recommend "
         f"{summary['recommend_p50_ms']:.1f} ms, {summary['device_rss_mb']:.0f} MB at most; spam in the blended lists "

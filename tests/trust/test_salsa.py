@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from trust import ConfigError, MeritRankConfig, SalsaConfig, rank_items, rank_peers
 
 WALKS = 4_000
-RAW = SalsaConfig(walks=WALKS, min_support=1, max_hops=500)
+RAW = SalsaConfig(walks=WALKS, min_support=1, max_hops=500, beta=0.0)
 PEERS = MeritRankConfig(walks=2_000, min_hits=1)
 NODE = st.integers(0, 6)
 ITEM = st.sampled_from("uvwxyz")
@@ -85,7 +85,7 @@ def test_supporters_and_friends_of_a_small_world(exact) -> None:
     items = {"anna": {"x": 1.0}, "bert": {"y": 1.0}, "carl": {"x": 1.0}}
     snap = exact.snapshot(trust, items)
     peers = rank_peers(snap, "e", MeritRankConfig(beta=0.0), rng())
-    ranking = rank_items(snap, "e", peers, SalsaConfig(), rng())
+    ranking = rank_items(snap, "e", peers, SalsaConfig(beta=0.0), rng())
     x, y = sorted(ranking.scores, key=lambda scored: str(scored.item))
     assert [peer for peer, _ in x.supporters] == ["anna", "carl"]
     assert x.supporters[0][1] == pytest.approx(1 / 1.85, abs=0.03)

@@ -1,0 +1,103 @@
+"""Cut peers: through whom the walks to a peer, or the support of an item, had to pass.
+
+Shares are taken among strangers only: a direct friend is the ego's own choice, and with few friends every walk passes
+through one. A region of Sybils hangs behind the stranger whom somebody trusted by mistake, so whatever it supports has
+that stranger as a cut peer, however many identities the region holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trust.rows import Bools, Floats, Ints, WeightedRows
+
+SMALLEST_SHARE = 0.25
+"""Smaller shares are not kept: a cut peer has a large one, and at most a few per peer remain."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CutPeers:
+    """For each peer, the strangers through whom at least a quarter of its walks came, itself (share 1) included.
+
+    Direct friends have no entries: what they support, the ego chose to hear.
+
+    Attributes:
+        indptr: int64 [peers + 1]; peer p owns the entries indptr[p]:indptr[p + 1].
+        through: int64 [entries], index of a peer.
+        share: float64 [entries], in [0.25, 1].
+    """
+
+    indptr: Ints
+    through: Ints
+    share: Floats
+
+    @classmethod
+    def of(cls, shared: CoVisits, hits: Ints, direct: Bools) -> CutPeers:
+        """Collect the entries from co-visits.
+
+        Args:
+            shared: co-visits of the ranked peers that are no direct friends.
+            hits: int64 [peers].
+            direct: bool [peers].
+        """
+        n_peers = len(hits)
+        kept = ~direct[shared.before] & (shared.walks >= SMALLEST_SHARE * hits[shared.peer])
+        own = np.flatnonzero((hits > 0) & ~direct)
+        peer = np.concatenate([shared.peer[kept], own])
+        through = np.concatenate([shared.before[kept], own])
+        share = np.concatenate([shared.walks[kept] / hits[shared.peer[kept]], np.ones(len(own))])
+        order = np.argsort(peer, kind="stable")
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(peer, minlength=n_peers))]).astype(np.int64)
+        return cls(indptr, through[order], share[order])
+
+    @classmethod
+    def none(cls, n_peers: int) -> CutPeers:
+        """Nobody was reached."""
+        return cls(np.zeros(n_peers + 1, np.int64), np.empty(0, np.int64), np.empty(0))
+
+    def largest_share(self, supporters: WeightedRows) -> Floats:
+        """Return, per item, the largest share of its support that passed through one stranger.
+
+        Args:
+            supporters: items → peers, shares of an item's support.
+
+        Returns:
+            float64 [items], in [0, 1].
+        """
+        item = np.repeat(np.arange(supporters.n_rows), np.diff(supporters.indptr))
+        count = np.diff(self.indptr)[supporters.columns]
+        entry = np.arange(int(count.sum())) + np.repeat(
+            self.indptr[supporters.columns] - np.cumsum(count) + count, count
+        )
+        n_peers = len(self.indptr) - 1
+        pair = np.repeat(item, count) * n_peers + self.through[entry]
+        part = np.repeat(supporters.shares, count) * self.share[entry]
+        distinct, place = np.unique(pair, return_inverse=True)
+        largest = np.zeros(supporters.n_rows)
+        np.maximum.at(largest, distinct // n_peers, np.bincount(place, weights=part, minlength=len(distinct)))
+        return np.minimum(largest, 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CoVisits:
+    """How many walks met a peer after another one.
+
+    Attributes:
+        peer: int64 [pairs], ascending.
+        before: int64 [pairs], the peer met earlier in the same walk.
+        walks: int64 [pairs], how many walks.
+    """
+
+    peer: Ints
+    before: Ints
+    walks: Ints
+
+    def largest(self, n_peers: int) -> Ints:
+        """Return the most walks that a peer shares with any one before it, int64 [peers]."""
+        best = np.zeros(n_peers, dtype=np.int64)
+        if self.peer.size:
+            first = np.flatnonzero(np.diff(self.peer, prepend=-1))
+            best[self.peer[first]] = np.maximum.reduceat(self.walks, first)
+        return best
