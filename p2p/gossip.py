@@ -368,6 +368,8 @@ class Gossip:
             return None
         if author == self._me:  # before anything may refuse it: I signed it, so I must stay above it
             self._store.raise_own_version(version)
+        if self._store.entry(author) == (version, signed.digest):
+            return None  # the usual answer to the question for my own record
         return None if self._is_early(signed) else signed
 
     def _is_early(self, signed: SignedRecord) -> bool:

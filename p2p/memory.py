@@ -51,12 +51,13 @@ class MemoryNetwork:
         return self.now
 
     def add(self, peer: PeerId, node: Gossip, tick_s: float = 0.25) -> None:
-        """Add a peer and let it tick."""
+        """Add a peer and let it tick; a peer of the same name is replaced, and its links stay."""
         self._nodes[peer] = node
 
         def tick() -> None:
-            self._perform(peer, node.tick())
-            self._after(tick_s, tick)
+            if self._nodes[peer] is node:  # otherwise it was replaced: the device restarted
+                self._perform(peer, node.tick())
+                self._after(tick_s, tick)
 
         self._after(tick_s, tick)
 

@@ -1,0 +1,116 @@
+"""Messages between peers: every one survives the round trip, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2p import messages
+from p2p.errors import P2PError, RecordInvalid
+from p2p.identity import PeerId
+from p2p.messages import (
+    BUCKET_DIGEST_BYTES,
+    BUCKETS,
+    MAX_ANNOUNCED,
+    MAX_BODIES,
+    MAX_ENTRIES,
+    Announce,
+    AskBodies,
+    AskEntries,
+    AskOwn,
+)
+from p2p.record import MAX_RECORD_BYTES
+from p2p.store import EQUIVOCATED, Entry
+from p2p.transport import MAX_BROADCAST_BYTES, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES
+
+peers = st.binary(min_size=32, max_size=32).map(PeerId)
+entries = st.tuples(peers, st.integers(1, EQUIVOCATED), st.binary(min_size=32, max_size=32))
+digests = BUCKETS * BUCKET_DIGEST_BYTES
+DECODERS = (
+    messages.decode_announce,
+    messages.decode_request,
+    messages.decode_entries,
+    messages.decode_bodies,
+)
+LARGEST: Entry = (PeerId(bytes(32)), EQUIVOCATED, bytes(32))
+
+
+@given(st.lists(entries, max_size=MAX_ANNOUNCED))
+def test_announcements_survive_the_round_trip(said: list[Entry]) -> None:
+    announce = Announce(tuple(said))
+    assert messages.decode_announce(messages.encode(announce)) == announce
+    assert messages.decode_entries(messages.encode_entries(said)).entries == tuple(said)
+
+
+@given(
+    st.just(AskOwn())
+    | st.binary(min_size=digests, max_size=digests).map(AskEntries)
+    | st.lists(peers, max_size=MAX_BODIES).map(tuple).map(AskBodies)
+)
+def test_requests_survive_the_round_trip(request: messages.Request) -> None:
+    assert messages.decode_request(messages.encode(request)) == request
+
+
+@given(st.lists(st.binary(max_size=100), max_size=10))
+def test_bodies_survive_the_round_trip(bodies: list[bytes]) -> None:
+    assert messages.decode_bodies(messages.encode_bodies(bodies)).records == tuple(bodies)
+
+
+@pytest.mark.parametrize("decode", DECODERS)
+@given(data=st.binary(max_size=200))
+def test_arbitrary_bytes_raise_nothing_else(decode: Any, data: bytes) -> None:
+    try:
+        decode(data)
+    except P2PError:
+        return
+    assert data[0] == 0x90 + len(msgpack.unpackb(data))  # it happened to be a message
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 1 << 60) | st.floats() | st.text(max_size=3) | st.binary(max_size=40),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize("decode", DECODERS)
+@given(content=st.lists(values, max_size=4))
+def test_arbitrary_msgpack_raises_nothing_else(decode: Any, content: list[Any]) -> None:
+    for head in ([], [1], [1, 0], [1, 2], [1, 3]):
+        try:
+            decode(msgpack.packb([*head, *content]))
+        except P2PError:
+            continue
+
+
+@pytest.mark.parametrize("data", [b"\x91" * 5000, b"\xdd\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\x81\x80\x80"])
+@pytest.mark.parametrize("decode", DECODERS)
+def test_hostile_nesting_and_lengths_are_refused(decode: Any, data: bytes) -> None:
+    with pytest.raises(RecordInvalid):
+        decode(data)
+
+
+def test_every_limit_is_enforced() -> None:
+    for decode, data in (
+        (messages.decode_announce, messages.encode(Announce((LARGEST,) * (MAX_ANNOUNCED + 1)))),
+        (messages.decode_request, messages.encode(AskBodies((LARGEST[0],) * (MAX_BODIES + 1)))),
+        (messages.decode_request, messages.encode(AskEntries(bytes(digests - 1)))),
+        (messages.decode_entries, messages.encode_entries([LARGEST] * (MAX_ENTRIES + 1))),
+        (messages.decode_entries, messages.encode_entries([(LARGEST[0], EQUIVOCATED + 1, LARGEST[2])])),
+        (messages.decode_entries, messages.encode_entries([(LARGEST[0], 0, LARGEST[2])])),
+        (messages.decode_bodies, messages.encode_bodies([b""] * (2 * MAX_BODIES + 1))),
+        (messages.decode_bodies, messages.encode_bodies([bytes(MAX_RECORD_BYTES + 1)])),
+    ):
+        with pytest.raises(RecordInvalid):
+            decode(data)
+
+
+def test_the_largest_messages_fit_the_transport() -> None:
+    assert len(messages.encode(Announce((LARGEST,) * MAX_ANNOUNCED))) <= MAX_BROADCAST_BYTES
+    assert len(messages.encode(AskBodies((LARGEST[0],) * MAX_BODIES))) <= MAX_REQUEST_BYTES
+    assert len(messages.encode_entries([LARGEST] * MAX_ENTRIES)) <= MAX_RESPONSE_BYTES
+    assert len(messages.encode_bodies([bytes(MAX_RECORD_BYTES)] * (2 * MAX_BODIES))) <= MAX_RESPONSE_BYTES
