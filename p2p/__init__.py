@@ -13,7 +13,8 @@ from p2p.errors import (
     StoreUnavailable,
     TransportUnavailable,
 )
-from p2p.gossip import Gossip, GossipConfig
+from p2p.gossip import Gossip
+from p2p.gossip_config import GossipConfig
 from p2p.identity import Identity, PeerId, Signer
 from p2p.memory import MemoryNetwork
 from p2p.node import NodeStatus, PeerNode

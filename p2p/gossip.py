@@ -15,9 +15,9 @@ Nothing that a peer sends raises: it is counted by `Rejected` reason and dropped
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,48 +26,16 @@ from p2p.buckets import bucket_digests, bucket_of, differing
 from p2p.counters import Counters
 from p2p.effects import Broadcast, Changed, Effect, Request
 from p2p.errors import RecordInvalid, Rejected
+from p2p.gossip_config import GossipConfig
 from p2p.identity import PeerId
+from p2p.intake import Intake
 from p2p.messages import MAX_ANNOUNCED, MAX_ENTRIES, Announce, AskBodies, AskEntries, AskOwn
 from p2p.pulls import Pulls
-from p2p.quota import Quota, Rate
-from p2p.record import SignedRecord, open_record
+from p2p.quota import Quota
+from p2p.record import SignedRecord
 from p2p.store import EQUIVOCATED, Entry, RecordStore
 
 _POKED_PEERS = 3  # news spread exponentially, so few are enough
-_MAX_REMEMBERED = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class GossipConfig:
-    """Pace and limits.
-
-    Attributes:
-        anti_entropy_s: time between comparisons with a random peer.
-        compare_gap_s: least time between two comparisons with the same peer.
-        retry_s: time between two tries to pull a record from a peer.
-        own_retry_s: time between two questions for the own version to a peer that has not answered.
-        max_tries: tries to pull an announced record from one peer.
-        max_ahead_s: records issued further in the future are refused.
-        refused_s: for how long a record that was refused or evicted is not pulled again.
-        messages: how many announcements and requests are taken from one peer.
-        served: how many bytes are answered to one peer.
-        updates: how often one author may publish.
-        announced_per_tick: entries announced per tick at most, because bursts get lost.
-        max_claims: records that one peer may say to have, kept at once.
-    """
-
-    anti_entropy_s: float = 5.0
-    compare_gap_s: float = 0.5
-    retry_s: float = 0.25
-    own_retry_s: float = 2.0
-    max_tries: int = 20
-    max_ahead_s: float = 600.0
-    refused_s: float = 600.0
-    messages: Rate = field(default_factory=lambda: Rate(burst=400, per_s=50))
-    served: Rate = field(default_factory=lambda: Rate(burst=64 << 20, per_s=1 << 20))
-    updates: Rate = field(default_factory=lambda: Rate(burst=20, per_s=1 / 60))
-    announced_per_tick: int = 4 * MAX_ANNOUNCED
-    max_claims: int = MAX_ENTRIES
 
 
 @dataclass(slots=True)
@@ -119,15 +87,14 @@ class Gossip:
         self._config = config or GossipConfig()
         self._admit = admit
         self._peers: dict[PeerId, _Peer] = {}
-        self._pulls = Pulls(self._is_news, self._config.max_claims, self._config.max_tries, self._config.retry_s)
+        self.counters = Counters()
+        self._intake = Intake(me, store, clock, self._config, self.counters)
+        self._pulls = Pulls(self._intake.is_news, self._config.max_claims, self._config.max_tries, self._config.retry_s)
         self._to_announce: deque[Entry] = deque()
         self._from_peer = Quota(self._config.messages)
         self._to_peer = Quota(self._config.served)
-        self._from_author = Quota(self._config.updates)
-        self._not_again: OrderedDict[PeerId, tuple[int, float]] = OrderedDict()
         self._compared_at = clock()
         self._digests: bytes | None = None
-        self.counters = Counters()
         store.pin(me)
 
     # -- peers -----------------------------------------------------------------------------------
@@ -180,7 +147,7 @@ class Gossip:
 
     def relay(self, records: Sequence[SignedRecord]) -> list[Effect]:
         """Store verified records of any author and announce those that are new, as a gateway does."""
-        new, convicted = self._put([signed for signed in records if not self._is_early(signed)])
+        new, convicted = self._intake.relay(records)
         return self._spread(new, convicted)
 
     def _spread(self, new: Sequence[SignedRecord], convicted: Sequence[PeerId]) -> list[Effect]:
@@ -319,26 +286,11 @@ class Gossip:
             return
         now = self._clock()
         for entry in entries:
-            if not self._is_news(entry):
-                continue
-            if self._is_update(*entry[:2]) and not self._from_author.allows(entry[0], now):
-                self._refuse(Rejected.RATE)  # a later comparison brings its latest
-                continue
+            if not self._intake.is_news(entry) or not self._intake.may_update(entry):
+                continue  # a later comparison brings what has to wait
             welcome = self._admit(entry[0])
             if welcome <= 0 or not self._pulls.add(peer, entry, welcome, now, pushed=pushed):
                 self._refuse(Rejected.FULL)
-
-    def _is_update(self, author: PeerId, version: int) -> bool:
-        known = self._store.entry(author)
-        return known is not None and known[0] < version < EQUIVOCATED
-
-    def _is_news(self, entry: Entry) -> bool:
-        author, version, digest = entry
-        known = self._store.entry(author)
-        if known is not None and (version < known[0] or (version, digest) == known or known[0] == EQUIVOCATED):
-            return False  # the same version with another digest is news: it may prove equivocation
-        refused_version, until = self._not_again.get(author, (0, 0.0))
-        return version > refused_version or self._clock() >= until
 
     def _pull(self, peer: PeerId) -> list[Effect]:
         authors = self._pulls.next_batch(peer, self._clock())
@@ -347,75 +299,12 @@ class Gossip:
     def _take(self, peer: PeerId, bodies: Iterable[bytes], asked: Iterable[PeerId]) -> list[Effect]:
         """Check and store records that came as the answer to a pull."""
         claims = {author: self._pulls.claimed(peer, author) or (0, False) for author in asked}
-        opened = [signed for signed in (self._opened(body, claims.keys()) for body in bodies) if signed is not None]
-        new, convicted = self._put(self._within_quota(_latest(opened)))
+        new, convicted = self._intake.take(bodies, claims.keys())
         self.counters.accepted += len(new)
         self._announce([], [author for author in convicted if claims[author][0] != EQUIVOCATED])
         if any(not claims[author][1] for author in [*convicted, *(signed.record.author for signed in new)]):
             self._poke()
         return self._changed(new, convicted)
-
-    def _opened(self, body: bytes, asked: Collection[PeerId]) -> SignedRecord | None:
-        """Check what can be said of one record by itself: size, schema, signature, freshness, and that it was asked."""
-        try:
-            signed = open_record(body)
-        except RecordInvalid as error:
-            self._refuse(error.reason)
-            return None
-        author, version = signed.record.author, signed.record.version
-        if author not in asked:
-            self._refuse(Rejected.UNASKED)
-            return None
-        if author == self._me:  # before anything may refuse it: I signed it, so I must stay above it
-            self._store.raise_own_version(version)
-        if self._store.entry(author) == (version, signed.digest):
-            return None  # the usual answer to the question for my own record
-        return None if self._is_early(signed) else signed
-
-    def _is_early(self, signed: SignedRecord) -> bool:
-        if signed.record.issued_at <= self._clock() + self._config.max_ahead_s:
-            return False
-        self._refuse(Rejected.FUTURE)
-        self._remember_refused(signed.record.author, signed.record.version)
-        return True
-
-    def _within_quota(self, records: Sequence[SignedRecord]) -> list[SignedRecord]:
-        """Leave out updates of authors who publish too often. Proofs of equivocation and first records pass.
-
-        Args:
-            records: for each author one record, or the two of a proof.
-        """
-        now, welcome = self._clock(), []
-        for signed in records:
-            author = signed.record.author
-            proof = sum(other.record.author == author for other in records) == 2
-            counts = self._is_update(author, signed.record.version) and not proof
-            if counts and not self._from_author.take(author, now):
-                self._refuse(Rejected.RATE)
-            else:
-                welcome.append(signed)
-        return welcome
-
-    def _put(self, records: Sequence[SignedRecord]) -> tuple[list[SignedRecord], list[PeerId]]:
-        """Store records; return those that are new, and the authors whom they convict."""
-        before = self._store.distrusted()
-        outcomes = self._store.put_many(records)
-        new = []
-        for signed, refused in zip(records, outcomes, strict=True):
-            if refused is None:
-                new.append(signed)
-                continue
-            self._refuse(refused)
-            if refused is Rejected.FULL:
-                self._remember_refused(signed.record.author, signed.record.version)
-        convicted = self._store.distrusted() - before
-        return [signed for signed in new if signed.record.author not in convicted], sorted(convicted)
-
-    def _remember_refused(self, author: PeerId, version: int) -> None:
-        self._not_again[author] = (version, self._clock() + self._config.refused_s)
-        self._not_again.move_to_end(author)
-        if len(self._not_again) > _MAX_REMEMBERED:
-            self._not_again.popitem(last=False)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -458,25 +347,9 @@ class Gossip:
     def _changed(self, new: Sequence[SignedRecord], convicted: Sequence[PeerId]) -> list[Effect]:
         evicted = self._store.take_evicted()
         for author, version in evicted.items():
-            self._remember_refused(author, version)
+            self._intake.remember_refused(author, version)
         authors = frozenset([*(signed.record.author for signed in new), *convicted, *evicted])
         if not authors:
             return []
         self._digests = None
         return [Changed(authors)]
-
-
-def _latest(records: Iterable[SignedRecord]) -> list[SignedRecord]:
-    """Return for each author two different records of one version, if there are such, or else the newest record.
-
-    So whoever answers with an author's whole history, or one record many times, uses up one update and not all.
-    """
-    versions: dict[PeerId, dict[int, dict[bytes, SignedRecord]]] = {}
-    for signed in records:
-        of_author = versions.setdefault(signed.record.author, {})
-        of_author.setdefault(signed.record.version, {})[signed.digest] = signed
-    kept: list[SignedRecord] = []
-    for of_author in versions.values():
-        proofs = (list(twins.values())[:2] for twins in of_author.values() if len(twins) > 1)
-        kept.extend(next(proofs, list(of_author[max(of_author)].values())))
-    return kept

@@ -21,7 +21,8 @@ import numpy as np
 from p2p.counters import Counters
 from p2p.effects import Broadcast, Changed, Effect, Request
 from p2p.errors import ConnectFailed, RequestFailed
-from p2p.gossip import Gossip, GossipConfig
+from p2p.gossip import Gossip
+from p2p.gossip_config import GossipConfig
 from p2p.identity import PeerId, Signer
 from p2p.record import SignedRecord
 from p2p.request_pool import RequestPool

@@ -48,9 +48,10 @@ class _Index:
     entries: dict[PeerId, tuple[int, bytes]] = field(default_factory=dict)
     convicted: dict[PeerId, None] = field(default_factory=dict)
     evicted: dict[PeerId, int] = field(default_factory=dict)
+    last_place: int = 0
 
     def copy(self) -> _Index:
-        return _Index(dict(self.entries), dict(self.convicted), dict(self.evicted))
+        return _Index(dict(self.entries), dict(self.convicted), dict(self.evicted), self.last_place)
 
 
 class RecordStore:
@@ -99,23 +100,24 @@ class RecordStore:
         if found != "ok":
             raise self._corrupted(found)
         index = _Index()
-        for author, version, digest, wire in self._db.execute(
-            "SELECT author, version, digest, record FROM p2p_record ORDER BY place"
+        for author, version, digest, wire, place in self._db.execute(
+            "SELECT author, version, digest, record, place FROM p2p_record ORDER BY place"
         ):
-            self._check_row(author, version, digest, wire)
+            self._check_row(author, version, digest, wire, place)
             index.entries[PeerId(author)] = (version, digest)
+            index.last_place = place
         for author, *wires in self._db.execute("SELECT author, first, second FROM p2p_equivocation ORDER BY rowid"):
             if any(self._opened(wire).record.author != author for wire in wires):
                 raise self._corrupted("a proof of equivocation is not about its author")
             index.convicted[PeerId(author)] = None
         return index
 
-    def _check_row(self, author: object, version: object, digest: object, wire: object) -> None:
+    def _check_row(self, author: object, version: object, digest: object, wire: object, place: object) -> None:
         """Refuse a row whose columns do not agree: a wrong digest would make honest authors look like equivocators.
 
         The signature was verified before the record was stored, and is again when it is read.
         """
-        if not isinstance(wire, bytes) or digest_of(wire) != digest:
+        if not isinstance(wire, bytes) or not isinstance(place, int) or digest_of(wire) != digest:
             raise self._corrupted("a record is not the one that was stored")
         body = msgpack.unpackb(msgpack.unpackb(wire)[0])
         if [author, version] != body[1:3]:
@@ -196,8 +198,8 @@ class RecordStore:
             return Rejected.STALE
         if known is None and len(index.entries) >= self._max_authors and not self._make_room(db, author):
             return Rejected.FULL
-        place = db.execute("SELECT coalesce(max(place), 0) + 1 FROM p2p_record").fetchone()[0]
-        row = (author, version, signed.digest, signed.to_bytes(), place)
+        index.last_place += 1
+        row = (author, version, signed.digest, signed.to_bytes(), index.last_place)
         db.execute("INSERT OR REPLACE INTO p2p_record VALUES (?, ?, ?, ?, ?)", row)
         index.entries.pop(author, None)
         index.entries[author] = (version, signed.digest)
@@ -215,6 +217,7 @@ class RecordStore:
             oldest = next(iter(index.convicted))
             db.execute("DELETE FROM p2p_equivocation WHERE author = ?", (oldest,))
             del index.convicted[oldest]
+            index.evicted[oldest] = EQUIVOCATED
 
     def _make_room(self, db: sqlite3.Connection, newcomer: PeerId) -> bool:
         candidates = (author for author in self._index.entries if author not in self._pinned)
@@ -226,7 +229,7 @@ class RecordStore:
         return True
 
     def take_evicted(self) -> dict[PeerId, int]:
-        """Return the authors evicted since the last call, each with the version that went."""
+        """Return the authors evicted since the last call, each with the version that went (`EQUIVOCATED` for a proof)."""
         with self._lock:
             evicted, self._index.evicted = self._index.evicted, {}
             return evicted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -11,8 +11,9 @@ from p2p import PeerId
 from sdk.recommendation import Reason, ReasonKind
 from sdk.social import as_key
 from sdk.store import StoredEvent
-from trust import ItemScore
+from trust import ItemScore, PeerScore
 
+FAINT = 0.05  # peers with less than this share of the most trusted peer's score are not called trusted
 _SHOWN = 2
 _GOOD = {Action.VIEW, Action.LIKE, Action.SAVE, Action.BUY}
 
@@ -41,15 +42,26 @@ def history_reason(catalog: Catalog, item: int, events: Sequence[StoredEvent], t
     )
 
 
-def peer_reason(score: ItemScore, direct: Sequence[PeerId], name: Callable[[PeerId], str]) -> Reason:
-    """Say how many trusted peers list an item and through whom they are known."""
+def peer_reason(score: ItemScore, trusted: Mapping[PeerId, PeerScore], name: Callable[[PeerId], str]) -> Reason:
+    """Say how many trusted peers list an item and through whom they are known.
+
+    Only peers with a real share of the person's trust are counted: a crowd of faint identities is not a reason.
+
+    Args:
+        score: the item as the walk saw it.
+        trusted: peers with a score, the most trusted first.
+        name: how to call a peer.
+    """
+    best = next(iter(trusted.values())).score
     supporters = [PeerId(as_key(peer)) for peer, _ in score.supporters]
-    count = score.n_supporters
-    friends = [peer for peer in supporters if peer in direct]
-    noun = "peer" if count == 1 else "peers"
-    text = f"{count} {noun} you trust {'likes' if count == 1 else 'like'} this"
+    known = [p for p in supporters if p in trusted and trusted[p].score >= FAINT * best]
+    friends = [peer for peer in known if trusted[peer].direct]
+    if not known:
+        text = "only peers far from you like this"
+    else:
+        text = "1 peer you trust likes this" if len(known) == 1 else f"{len(known)} peers you trust like this"
     if friends:
         text += f", among them your friend {name(friends[0])}"
     elif score.friends:
         text += f", known through {name(PeerId(as_key(score.friends[0][0])))}"
-    return Reason(ReasonKind.PEERS, text, peers=tuple(supporters))
+    return Reason(ReasonKind.PEERS, text, peers=tuple(known))

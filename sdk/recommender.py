@@ -202,9 +202,13 @@ class Recommender:
             reasons = []
             if any(event.item == item for event in events):
                 reasons.append(Reason(ReasonKind.SEEN, "it is in your history", items=(item,)))
-            reasons.append(history_reason(self._ranker.catalog, row, events, self._title))
+            recent = events[-self._ranker.history_length :]
+            everything = np.ones(len(self._ranker.catalog), dtype=bool)
+            if row in self._model_rows(recent, _DEPTH, everything, None):
+                reasons.append(history_reason(self._ranker.catalog, row, recent, self._title))
             reasons += self._peer_reasons(row, view)
-            return reasons
+            nothing = Reason(ReasonKind.NONE, "neither your history nor a peer you trust points to it")
+            return reasons or [nothing]
 
     def trusted_peers(self) -> list[tuple[PeerId, float]]:
         """Return whom this device trusts and how much, the most trusted first (scores within 0..1)."""
@@ -370,8 +374,7 @@ class Recommender:
         score = view.item_scores.get(key)
         if score is None or score.n_supporters == 0:
             return []
-        direct = [peer for peer, s in view.trusted.items() if s.direct]
-        return [peer_reason(score, direct, lambda peer: peer.hex()[:8])]
+        return [peer_reason(score, view.trusted, lambda peer: peer.hex()[:8])]
 
     def _recommendation(self, b: Blended, events: Sequence[StoredEvent], view: SocialView) -> Recommendation:
         reasons = self._peer_reasons(b.item, view) if b.peer_rank is not None else []

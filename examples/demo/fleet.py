@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,12 +86,12 @@ class Fleet:
             )
         self.members[name] = Member(name, process, log)
 
-    def ask_all(self, do: str, arguments: Callable[[str], dict[str, object]] = lambda _: {}) -> dict[str, Answer]:
+    def ask_all(self, do: str, arguments: Callable[[str], Mapping[str, object]] = lambda _: {}) -> dict[str, Answer]:
         """Ask every process at once, and return the answers by name."""
         return self.ask_some(self.members, do, arguments)
 
     def ask_some(
-        self, names: Iterable[str], do: str, arguments: Callable[[str], dict[str, object]] = lambda _: {}
+        self, names: Iterable[str], do: str, arguments: Callable[[str], Mapping[str, object]] = lambda _: {}
     ) -> dict[str, Answer]:
         """Ask some processes at once, and return the answers by name."""
         chosen = list(names)

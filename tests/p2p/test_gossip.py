@@ -14,7 +14,8 @@ from p2p import messages
 from p2p.buckets import bucket_digests
 from p2p.effects import Broadcast, Changed, Effect, Request
 from p2p.errors import RecordInvalid, Rejected
-from p2p.gossip import Gossip, GossipConfig
+from p2p.gossip import Gossip
+from p2p.gossip_config import GossipConfig
 from p2p.identity import Identity, PeerId
 from p2p.messages import Announce, AskBodies, AskEntries, AskOwn
 from p2p.quota import Rate

@@ -93,6 +93,7 @@ def test_the_oldest_proof_is_forgotten_when_there_are_too_many(path: Path) -> No
     for author in (ANN, BEN, CLEO):
         store.put_many([record(author, 1, variant=1), record(author, 1, variant=2)])
     assert store.distrusted() == {BEN.peer_id, CLEO.peer_id}
+    assert store.take_evicted() == {ANN.peer_id: EQUIVOCATED}
     store.close()
     again = RecordStore(path)
     assert again.distrusted() == {BEN.peer_id, CLEO.peer_id}

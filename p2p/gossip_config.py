@@ -1,0 +1,41 @@
+"""Pace and limits of the gossip protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from p2p.messages import MAX_ANNOUNCED, MAX_ENTRIES
+from p2p.quota import Rate
+
+
+@dataclass(frozen=True, slots=True)
+class GossipConfig:
+    """Pace and limits.
+
+    Attributes:
+        anti_entropy_s: time between comparisons with a random peer.
+        compare_gap_s: least time between two comparisons with the same peer.
+        retry_s: time between two tries to pull a record from a peer.
+        own_retry_s: time between two questions for the own version to a peer that has not answered.
+        max_tries: tries to pull an announced record from one peer.
+        max_ahead_s: records issued further in the future are refused.
+        refused_s: for how long a record that was refused or evicted is not pulled again.
+        messages: how many announcements and requests are taken from one peer.
+        served: how many bytes are answered to one peer.
+        updates: how often one author may publish.
+        announced_per_tick: entries announced per tick at most, because bursts get lost.
+        max_claims: records that one peer may say to have, kept at once.
+    """
+
+    anti_entropy_s: float = 5.0
+    compare_gap_s: float = 0.5
+    retry_s: float = 0.25
+    own_retry_s: float = 2.0
+    max_tries: int = 20
+    max_ahead_s: float = 600.0
+    refused_s: float = 600.0
+    messages: Rate = field(default_factory=lambda: Rate(burst=400, per_s=50))
+    served: Rate = field(default_factory=lambda: Rate(burst=64 << 20, per_s=1 << 20))
+    updates: Rate = field(default_factory=lambda: Rate(burst=20, per_s=1 / 60))
+    announced_per_tick: int = 4 * MAX_ANNOUNCED
+    max_claims: int = MAX_ENTRIES

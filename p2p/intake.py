@@ -1,0 +1,163 @@
+"""What becomes of records that peers send: every check between the wire and the store. No I/O but the store's.
+
+Size, schema, signature, that somebody asked, freshness, the author's update rate, and what the store itself refuses.
+Each refusal is counted by its reason; what was refused for good is not asked for again for a while.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from p2p.counters import Counters
+from p2p.errors import RecordInvalid, Rejected
+from p2p.gossip_config import GossipConfig
+from p2p.identity import PeerId
+from p2p.quota import Quota
+from p2p.record import SignedRecord, open_record
+from p2p.store import EQUIVOCATED, Entry, RecordStore
+
+_MAX_REMEMBERED = 4096
+
+
+class Intake:
+    """Checks records and stores those that pass.
+
+    Args:
+        me: this device.
+        store: its records.
+        clock: Unix seconds.
+        config: limits.
+        counters: where refusals are counted.
+    """
+
+    def __init__(
+        self, me: PeerId, store: RecordStore, clock: Callable[[], float], config: GossipConfig, counters: Counters
+    ) -> None:
+        self._me = me
+        self._store = store
+        self._clock = clock
+        self._config = config
+        self._counters = counters
+        self._from_author = Quota(config.updates)
+        self._not_again: OrderedDict[PeerId, tuple[int, float]] = OrderedDict()
+
+    # -- before a record is pulled ---------------------------------------------------------------
+
+    def is_news(self, entry: Entry) -> bool:
+        """Return whether the store lacks a record that somebody says to have."""
+        author, version, digest = entry
+        known = self._store.entry(author)
+        if known is not None and (version < known[0] or (version, digest) == known or known[0] == EQUIVOCATED):
+            return False  # the same version with another digest is news: it may prove equivocation
+        refused_version, until = self._not_again.get(author, (0, 0.0))
+        return version > refused_version or self._clock() >= until
+
+    def may_update(self, entry: Entry) -> bool:
+        """Return whether the author's update rate allows this record; if not, that is counted."""
+        author, version, _ = entry
+        if not self._is_update(author, version) or self._from_author.allows(author, self._clock()):
+            return True
+        self._refuse(Rejected.RATE)
+        return False
+
+    def _is_update(self, author: PeerId, version: int) -> bool:
+        known = self._store.entry(author)
+        return known is not None and known[0] < version < EQUIVOCATED
+
+    # -- after it came ---------------------------------------------------------------------------
+
+    def take(self, bodies: Iterable[bytes], asked: Collection[PeerId]) -> tuple[list[SignedRecord], list[PeerId]]:
+        """Check and store the answer to a pull.
+
+        Returns:
+            The records that are new, and the authors whom they convict of equivocation.
+        """
+        opened = [signed for signed in (self._opened(body, asked) for body in bodies) if signed is not None]
+        return self._put(self._within_quota(_latest(opened)))
+
+    def relay(self, records: Iterable[SignedRecord]) -> tuple[list[SignedRecord], list[PeerId]]:
+        """Store verified records that nobody asked for; returns what `take` returns."""
+        return self._put([signed for signed in records if not self._is_early(signed)])
+
+    def _opened(self, body: bytes, asked: Collection[PeerId]) -> SignedRecord | None:
+        """Check what can be said of one record by itself: size, schema, signature, freshness, and that it was asked."""
+        try:
+            signed = open_record(body)
+        except RecordInvalid as error:
+            self._refuse(error.reason)
+            return None
+        author, version = signed.record.author, signed.record.version
+        if author not in asked:
+            self._refuse(Rejected.UNASKED)
+            return None
+        if author == self._me:  # before anything may refuse it: I signed it, so I must stay above it
+            self._store.raise_own_version(version)
+        if self._store.entry(author) == (version, signed.digest):
+            return None  # the usual answer to the question for my own record
+        return None if self._is_early(signed) else signed
+
+    def _is_early(self, signed: SignedRecord) -> bool:
+        if signed.record.issued_at <= self._clock() + self._config.max_ahead_s:
+            return False
+        self._refuse(Rejected.FUTURE)
+        self.remember_refused(signed.record.author, signed.record.version)
+        return True
+
+    def _within_quota(self, records: Sequence[SignedRecord]) -> list[SignedRecord]:
+        """Leave out updates of authors who publish too often. Proofs of equivocation and first records pass.
+
+        Args:
+            records: for each author one record, or the two of a proof.
+        """
+        now, welcome = self._clock(), []
+        for signed in records:
+            author = signed.record.author
+            proof = sum(other.record.author == author for other in records) == 2
+            counts = self._is_update(author, signed.record.version) and not proof
+            if counts and not self._from_author.take(author, now):
+                self._refuse(Rejected.RATE)
+            else:
+                welcome.append(signed)
+        return welcome
+
+    def _put(self, records: Sequence[SignedRecord]) -> tuple[list[SignedRecord], list[PeerId]]:
+        """Store records; return those that are new, and the authors whom they convict."""
+        before = self._store.distrusted()
+        outcomes = self._store.put_many(records)
+        new = []
+        for signed, refused in zip(records, outcomes, strict=True):
+            if refused is None:
+                new.append(signed)
+                continue
+            self._refuse(refused)
+            if refused is Rejected.FULL:
+                self.remember_refused(signed.record.author, signed.record.version)
+        convicted = self._store.distrusted() - before
+        return [signed for signed in new if signed.record.author not in convicted], sorted(convicted)
+
+    def remember_refused(self, author: PeerId, version: int) -> None:
+        """Do not ask for this version of an author, or an older one, for a while."""
+        self._not_again[author] = (version, self._clock() + self._config.refused_s)
+        self._not_again.move_to_end(author)
+        if len(self._not_again) > _MAX_REMEMBERED:
+            self._not_again.popitem(last=False)
+
+    def _refuse(self, reason: Rejected) -> None:
+        self._counters.rejected[reason] += 1
+
+
+def _latest(records: Iterable[SignedRecord]) -> list[SignedRecord]:
+    """Return for each author two different records of one version, if there are such, or else the newest record.
+
+    So whoever answers with an author's whole history, or one record many times, uses up one update and not all.
+    """
+    versions: dict[PeerId, dict[int, dict[bytes, SignedRecord]]] = {}
+    for signed in records:
+        of_author = versions.setdefault(signed.record.author, {})
+        of_author.setdefault(signed.record.version, {})[signed.digest] = signed
+    kept: list[SignedRecord] = []
+    for of_author in versions.values():
+        proofs = (list(twins.values())[:2] for twins in of_author.values() if len(twins) > 1)
+        kept.extend(next(proofs, list(of_author[max(of_author)].values())))
+    return kept
