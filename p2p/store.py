@@ -229,7 +229,7 @@ class RecordStore:
         return True
 
     def take_evicted(self) -> dict[PeerId, int]:
-        """Return the authors evicted since the last call, each with the version that went (`EQUIVOCATED` for a proof)."""
+        """Return the authors evicted since the last call, each with the version that went, `EQUIVOCATED` for proofs."""
         with self._lock:
             evicted, self._index.evicted = self._index.evicted, {}
             return evicted

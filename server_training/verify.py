@@ -160,10 +160,13 @@ def _exact(model: GenerativeRecommender, catalog: Catalog, split: Split) -> tupl
     scores = scorer.score(split.users)
     for row, user in enumerate(split.users.tolist()):
         scores[row, split.data.items[split.history(user, Stage.TEST)]] = -np.inf
-    lists = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
+    # Who has seen nearly everything has fewer than ten items left.
+    lists = np.where(np.isneginf(np.take_along_axis(scores, best, axis=1)), -1, best)
     return lists, evaluate_topk(lists, split)
 
 
-def _overlap(left: NDArray[np.int64], right: NDArray[np.int64]) -> float:
-    shared = [len(np.intersect1d(a[a >= 0], b)) / TOP for a, b in zip(left, right, strict=True)]
-    return float(np.mean(shared))
+def _overlap(device: NDArray[np.int64], exact: NDArray[np.int64]) -> float:
+    """Mean share of the exact list that the device's list holds too; people with an empty exact list do not count."""
+    pairs = [(a[a >= 0], b[b >= 0]) for a, b in zip(device, exact, strict=True)]
+    return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in pairs if len(b)]))

@@ -40,7 +40,7 @@ class MadeBundle:
     key: bytes
 
 
-def write_data(path: Path, users: int = 120) -> None:
+def write_data(path: Path, users: int = 300) -> None:
     """People walk through the items in steps of one, from a random start: easy to learn."""
     rng = np.random.default_rng(0)
     lines = ["user,item,timestamp,action"]
@@ -60,7 +60,7 @@ def made_bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MadeBundle
     write_data(folder / "events.csv")
     prepare(folder / "events.csv", folder / "data")
     config = ModelConfig(levels=3, codebook_size=16, history_length=10, width=32, layers=1)
-    train_run(folder / "data", folder / "run", config, TrainConfig(epochs=3, validate_every=3), Silent())
+    train_run(folder / "data", folder / "run", config, TrainConfig(epochs=40, validate_every=40), Silent())
     limits = VerifyLimits(max_recall_loss=0.2)
     export = ExportConfig(NAMESPACE, beam_width=16, data_name="made", data_licence="none", limits=limits)
     export_run(Run.open(folder / "run"), folder / "bundle", export, lambda done, total: None)
