@@ -51,7 +51,7 @@ class Network:
         self._transport = transport
         self._node: PeerNode | None = None
         self._addresses: list[str] = []
-        self.store = RecordStore(folder.records_path)
+        self.store = RecordStore(folder.records_path, hits=social.hits)
         for signed in self.store.records():
             social.set_record(signed.record)
 

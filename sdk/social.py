@@ -76,6 +76,7 @@ class SocialGraph:
         self._blocked: frozenset[PeerId] = frozenset()
         self._lock = threading.RLock()
         self._view: SocialView | None = None
+        self._hits: Mapping[Hashable, float] = {}
 
     def set_self(self, items: Sequence[ItemOpinion], opinions: Iterable[Opinion], namespace: str) -> None:
         """Take the person's own items and opinions; they stay on the device."""
@@ -120,7 +121,13 @@ class SocialGraph:
                 peers = rank_peers(snapshot, self._ego, self._config.peers, rng, blocked=self._blocked)
                 items = rank_items(snapshot, self._ego, peers, self._config.items, rng)
                 self._view = SocialView(peers, items)
+                self._hits = peers.hits()
+                self._graph.set_hits(self._hits)
             return self._view
+
+    def hits(self, peer: PeerId) -> float:
+        """Return how often the latest walks visited a peer: what a full record store keeps peers by."""
+        return self._hits.get(peer, 0)
 
     @property
     def blocked(self) -> Collection[PeerId]:
