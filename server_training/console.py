@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +11,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from .train import EpochRecord
 
-console = Console(stderr=True)
+console = Console(stderr=True, soft_wrap=True)
+
+# Upstream says on import that optional GPU kernels are missing and that an enum is registered twice. A user of these
+# commands can do nothing about either.
+for _name in ("torchao", "torch.utils._pytree"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 
 def progress_bar() -> Progress:
