@@ -68,8 +68,10 @@ def export_command(arguments: argparse.Namespace) -> None:
         arguments.data_name,
         arguments.data_licence,
     )
+    run = Run.open(arguments.run)
+    console.print(f"export: {arguments.quantize} through ExecuTorch (XNNPACK), about half a minute")
     with counting_bar("verifying users") as bar:
-        report = export_run(Run.open(arguments.run), arguments.out, config, bar)
+        report = export_run(run, arguments.out, config, bar)
     _print(asdict(report), arguments.json, lambda: "\n".join([f"{arguments.out} (unsigned)", *_lines(asdict(report))]))
 
 

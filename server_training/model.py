@@ -22,6 +22,8 @@ from torch import Tensor, nn
 
 from device_runtime import N_ACTIONS, N_GAPS
 
+from .errors import ConfigInvalid
+
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
@@ -34,6 +36,22 @@ class ModelConfig:
     layers: int = 2
     heads: int = 2
     dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that make no model.
+
+        Raises:
+            ConfigInvalid: a size is outside its range.
+        """
+        for name in ("history_length", "width", "layers", "heads"):
+            if getattr(self, name) < 1:
+                raise ConfigInvalid(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.levels < 2 or self.codebook_size < 2:
+            raise ConfigInvalid(f"levels and codebook_size must be at least 2, got {self.levels}, {self.codebook_size}")
+        if self.width % self.heads:
+            raise ConfigInvalid(f"width must be a multiple of heads, got {self.width} and {self.heads}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ConfigInvalid(f"dropout must be at least 0 and below 1, got {self.dropout}")
 
     def to_dict(self) -> dict[str, int | float]:
         """Return the sizes as plain numbers, for JSON."""

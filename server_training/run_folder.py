@@ -102,12 +102,12 @@ def train_run(
     """
     if folder.exists() and not folder.is_dir():
         raise CheckpointInvalid(f"{folder} is a file; choose another output folder")
+    data = SequenceData.load(data_folder)
+    split = leave_last_out(data)
     folder.mkdir(parents=True, exist_ok=True)
     if fresh:
         for name in (RUN_FILE, CATALOG_FILE, TOKENIZER_FILE, CHECKPOINT_FILE, MODEL_FILE, LOG_FILE):
             (folder / name).unlink(missing_ok=True)
-    data = SequenceData.load(data_folder)
-    split = leave_last_out(data)
     tokenizer = ResidualKMeans(model_config.levels, model_config.codebook_size, config.seed)
     catalog, fitted = make_catalog(split, tokenizer)
     result = train(split, catalog, folder, model_config, config, observer)

@@ -209,6 +209,12 @@ def print_lists(results: Results) -> None:
             for row in rows:
                 mark = "  <- SPAM" if row["spam"] else ""
                 print(f"  {row['rank']:3d}. {row['title'][:44]:<44} {'; '.join(row['reasons'])}{mark}")
+    print("\ndevice    recommend p50 / p95      memory   records   opened in")
+    for d in results["network"]["devices"]:
+        print(
+            f"  {d['name']:<8} {d['recommend_p50_ms']:5.1f} / {d['recommend_p95_ms']:4.1f} ms  {d['rss_mb']:9.0f} MB"
+            f"  {d['records']:8d}  {d['startup_s'] * 1e3:7.0f} ms"
+        )
     summary = results["summary"]
     print("\nspam in the blended top ten, MeritRank on / off:")
     for name, share in results["spam_share_by_device"].items():
