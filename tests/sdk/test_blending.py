@@ -1,0 +1,40 @@
+"""The fusion of the two lists."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdk.blending import BlendConfig, blend
+
+lists = st.lists(st.integers(0, 60), unique=True, max_size=30)
+
+
+@given(lists, lists, st.integers(0, 200), st.integers(0, 50))
+def test_the_result_is_the_union_in_order_of_score(model, peers, n_events, n_peers) -> None:
+    result = blend(model, peers, n_events=n_events, n_peers=n_peers, config=BlendConfig())
+    assert sorted(b.item for b in result) == sorted({*model, *peers})
+    assert [b.score for b in result] == sorted((b.score for b in result), reverse=True)
+    for b in result:
+        assert b.model_rank == (model.index(b.item) + 1 if b.item in model else None)
+        assert b.peer_rank == (peers.index(b.item) + 1 if b.item in peers else None)
+
+
+@given(lists)
+def test_one_list_alone_keeps_its_order(model) -> None:
+    config = BlendConfig()
+    assert [b.item for b in blend(model, [], n_events=9, n_peers=0, config=config)] == model
+    assert [b.item for b in blend([], model, n_events=0, n_peers=9, config=config)] == model
+
+
+def test_evidence_moves_the_weight() -> None:
+    config = BlendConfig()
+    newcomer = blend([1], [2], n_events=1, n_peers=10, config=config)
+    regular = blend([1], [2], n_events=100, n_peers=1, config=config)
+    assert newcomer[0].item == 2
+    assert regular[0].item == 1
+
+
+def test_an_item_of_both_lists_beats_its_equals_of_one() -> None:
+    first = blend([1, 2, 3], [4, 2, 5], n_events=50, n_peers=50, config=BlendConfig())[0]
+    assert first.item == 2

@@ -1,0 +1,98 @@
+"""The commands: results on stdout, one sentence on stderr, exit codes as documented."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from p2p import Identity
+from sdk.cli import main
+
+COMMANDS = ("init", "record", "recommend", "vouch", "peer", "inspect")
+
+
+@pytest.fixture
+def device(tmp_path: Path, tiny_bundle, capsys: pytest.CaptureFixture[str]) -> str:
+    path = str(tmp_path / "device")
+    assert main(["init", path, "--bundle", str(tiny_bundle.path), "--trust-key", tiny_bundle.key.hex()]) == 0
+    capsys.readouterr()
+    return path
+
+
+def _fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("meritrec: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+def test_a_device_can_be_made_fed_asked_and_inspected(device: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for item in ("item-1", "item-2"):
+        assert main(["record", device, item, "--at", "1600000000"]) == 0
+    assert main(["recommend", device, "-k", "3", "--json"]) == 0
+    picks = json.loads(capsys.readouterr().out)
+    assert len(picks) == 3
+    assert all(pick["reasons"][0]["text"] for pick in picks)
+    assert main(["recommend", device, "-k", "3"]) == 0
+    assert capsys.readouterr().out.startswith("  1. Title ")
+    friend = Identity.create().peer_id.hex()
+    assert main(["vouch", device, friend, "--level", "3"]) == 0
+    assert main(["vouch", device, friend, "--undo"]) == 0
+    assert main(["vouch", device, friend, "--block"]) == 0
+    assert main(["inspect", device, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["events"], facts["sharing"], facts["records"]) == (2, "private", 0)
+    assert facts["would_share"] == {"items": 0, "vouches": 0}
+    assert len(bytes.fromhex(facts["peer"])) == 32
+
+
+def test_bad_input_ends_in_one_sentence(device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "not in the catalog" in _fails(capsys, "record", device, "nope")
+    assert "action must be" in _fails(capsys, "record", device, "item-1", "--action", "eat")
+    assert "64 hex digits" in _fails(capsys, "vouch", device, "abc")
+    assert "no vouch" in _fails(capsys, "vouch", device, "00" * 32, "--undo")
+    assert "k must be" in _fails(capsys, "recommend", device, "-k", "0")
+    nowhere = tmp_path / "nowhere"
+    assert "not a device folder" in _fails(capsys, "recommend", str(nowhere))
+    assert not nowhere.exists()
+
+
+def test_a_bad_bundle_makes_no_device(tmp_path: Path, tiny_bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    copy, device = tmp_path / "copy", tmp_path / "device"
+    shutil.copytree(tiny_bundle.path, copy)
+    content = bytearray((copy / "catalog.msgpack").read_bytes())
+    content[10] ^= 1
+    (copy / "catalog.msgpack").write_bytes(content)
+    good, key = str(tiny_bundle.path), tiny_bundle.key.hex()
+    init = ("init", str(device), "--bundle")
+    assert "not the file that was signed" in _fails(capsys, *init, str(copy), "--trust-key", key)
+    assert "trusted keys" in _fails(capsys, *init, good, "--trust-key", "00" * 32)
+    assert "no bundle" in _fails(capsys, *init, str(tmp_path / "nothing"), "--trust-key", key)
+    assert not device.exists()
+
+
+@pytest.mark.parametrize("name", ["events.db", "records.db", "identity.key", "settings.json"])
+def test_a_damaged_file_is_named_and_left_alone(device: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["record", device, "item-1"]) == 0
+    capsys.readouterr()
+    path = Path(device) / name
+    content = b"?" * 200 + path.read_bytes()[200:]
+    path.write_bytes(content)
+    assert name in _fails(capsys, "recommend", device)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_refuses_wrong_usage(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        main([command, "--help"])
+    assert done.value.code == 0
+    assert len(capsys.readouterr().out) > 100
+    with pytest.raises(SystemExit) as done:
+        main([command, "--nonsense"])
+    assert done.value.code == 2
