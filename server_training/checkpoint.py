@@ -56,7 +56,9 @@ def load(folder: Path, identity: str) -> Checkpoint | None:
         content = torch.load(path, weights_only=True)
         checkpoint = Checkpoint(**content)
     except (RuntimeError, EOFError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        raise CheckpointInvalid(f"{path} cannot be read ({error}); delete it to start this run again") from error
+        raise CheckpointInvalid(
+            f"{path} cannot be read ({type(error).__name__}); delete it to start this run again"
+        ) from error
     if checkpoint.identity != identity:
         raise CheckpointInvalid(
             f"{path} was made from other data or settings; choose another output folder, or pass --fresh to replace it"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -222,6 +223,7 @@ def load_model(path: Path) -> GenerativeRecommender:
         model.load_state_dict(content["weights"])
     except FileNotFoundError as error:
         raise TrainingError(f"{path} is missing; run `meritrec-server train` first") from error
-    except (RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
-        raise TrainingError(f"{path} cannot be read ({error}); train again") from error
+    except (RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        # torch's own message goes on to suggest loading without its safeguard; ours does not repeat it.
+        raise TrainingError(f"{path} cannot be read ({type(error).__name__}); train again with --fresh") from error
     return model.eval()

@@ -1,0 +1,272 @@
+"""From made data to a signed bundle: windows, training, resuming, exporting, refusing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from device_runtime import Action, Bundle, HistoryEvent, PublisherKey, encode_history, sign_bundle
+from server_training import checkpoint
+from server_training.cli import main
+from server_training.errors import CheckpointInvalid, ExportRefused, TrainingError
+from server_training.model import ModelConfig
+from server_training.prepare import prepare
+from server_training.publish import ExportConfig, export_run
+from server_training.report import compare
+from server_training.run_folder import Run, train_run
+from server_training.split import Stage
+from server_training.train import LOG_FILE, MODEL_FILE, EpochRecord, TrainConfig
+from server_training.verify import VerifyLimits
+from server_training.windows import history_windows, training_windows
+
+MODEL = ModelConfig(levels=2, codebook_size=8, history_length=6, width=16, layers=1, heads=2)
+TRAIN = TrainConfig(epochs=4, batch_size=8, validate_every=2, learning_rate=1e-2)
+LOOSE = VerifyLimits(max_recall_loss=1.0)
+
+
+class Watcher:
+    """Counts epochs, and interrupts in one of them if told to."""
+
+    def __init__(self, interrupt_in: int | None = None) -> None:
+        self.epochs: list[EpochRecord] = []
+        self._interrupt_in = interrupt_in
+
+    def step(self, done: int, total: int, loss: float) -> None:
+        assert done <= total
+        if self._interrupt_in is not None and len(self.epochs) == self._interrupt_in:
+            raise KeyboardInterrupt
+
+    def epoch(self, record: EpochRecord) -> None:
+        self.epochs.append(record)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("events") / "events.csv"
+    rng = np.random.default_rng(0)
+    lines = ["user,item,timestamp,action"]
+    for user in range(40):
+        start = int(rng.integers(30))
+        lines += [f"u{user},i{(start + n) % 30:02d},{1000 + 60 * n},like" for n in range(8)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(events: Path) -> Path:
+    prepare(events, events.parent / "data")
+    return events.parent / "data"
+
+
+@pytest.fixture(scope="module")
+def run(data: Path) -> Run:
+    train_run(data, data.parent / "run", MODEL, TRAIN, Watcher())
+    return Run.open(data.parent / "run")
+
+
+def test_windows_predict_the_next_event_and_never_a_held_out_one(run: Run) -> None:
+    split = run.split
+    windows = training_windows(split, run.catalog, 3)
+    seen = 0
+    for user, stop in enumerate(split.train_stop.tolist()):
+        start = int(split.data.offsets[user])
+        seen += stop - start - 1
+    assert int((windows.targets >= 0).sum()) == seen
+    # Inside a window every target is the next position's input.
+    for window in range(len(windows)):
+        for place in range(2):
+            if windows.targets[window, place] >= 0:
+                assert (
+                    run.catalog.codes[windows.targets[window, place]] == windows.codes[window, place + 1].numpy()
+                ).all()
+
+
+def test_the_server_and_the_device_encode_a_history_alike(run: Run) -> None:
+    split = run.split
+    windows = history_windows(split, Stage.TEST, run.catalog, 6)
+    for number, user in enumerate(split.users[:10].tolist()):
+        past = split.history(user, Stage.TEST)
+        known = [
+            HistoryEvent(split.data.item_ids[i], Action(int(a)), int(t))
+            for i, a, t in zip(
+                split.data.items[past], split.data.actions[past], split.data.timestamps[past], strict=True
+            )
+        ]
+        now = int(split.data.timestamps[split.target_events(Stage.TEST)[number]])
+        device = encode_history(known, run.catalog, 6, now)
+        assert (device.codes[0] == windows.codes[number].numpy()).all()
+        assert (device.actions[0] == windows.actions[number].numpy()).all()
+        assert (device.gaps[0] == windows.gaps[number].numpy()).all()
+
+
+def test_the_loss_falls_and_the_log_has_a_line_per_epoch(run: Run) -> None:
+    log = [json.loads(line) for line in (run.folder / LOG_FILE).read_text().splitlines()]
+    assert [row["epoch"] for row in log] == [1, 2, 3, 4]
+    assert log[-1]["loss"] < 0.8 * log[0]["loss"]
+    assert [row["valid_ndcg_at_10"] is not None for row in log] == [False, True, False, True]
+
+
+def test_an_interrupted_run_resumes_to_the_same_weights(run: Run, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train_run(data, tmp_path / "run", MODEL, TRAIN, Watcher(interrupt_in=2))
+    with pytest.raises(TrainingError, match="no finished run"):
+        Run.open(tmp_path / "run")
+    result = train_run(data, tmp_path / "run", MODEL, TRAIN, Watcher())
+    assert result.resumed_from == 2
+    resumed = Run.open(tmp_path / "run").model.state_dict()
+    for name, weights in run.model.state_dict().items():
+        assert torch.equal(weights, resumed[name]), name
+    assert len((tmp_path / "run" / LOG_FILE).read_text().splitlines()) == 4
+
+
+def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused(run: Run, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointInvalid, match="--fresh"):
+        train_run(data, run.folder, MODEL, replace(TRAIN, epochs=5), Watcher())
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / checkpoint.CHECKPOINT_FILE).write_bytes(b"not a checkpoint")
+    with pytest.raises(CheckpointInvalid, match="cannot be read"):
+        train_run(data, folder, MODEL, TRAIN, Watcher())
+    train_run(data, folder, MODEL, replace(TRAIN, epochs=1), Watcher(), fresh=True)
+    Run.open(folder)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_last_checkpoint_kept(data: Path, tmp_path: Path) -> None:
+    class Poison(Watcher):
+        def epoch(self, record: EpochRecord) -> None:
+            super().epoch(record)
+            self.kept = (tmp_path / "run" / checkpoint.CHECKPOINT_FILE).read_bytes()
+
+    watcher = Poison()
+    with pytest.raises(TrainingError, match="lower the learning rate"):
+        train_run(data, tmp_path / "run", MODEL, replace(TRAIN, learning_rate=0.99, weight_decay=1e38), watcher)
+    if watcher.epochs:
+        assert (tmp_path / "run" / checkpoint.CHECKPOINT_FILE).read_bytes() == watcher.kept
+
+
+def test_a_run_whose_data_changed_is_refused(data: Path, run: Run, events: Path, tmp_path: Path) -> None:
+    info = json.loads((run.folder / "run.json").read_text())
+    copy = tmp_path / "run"
+    copy.mkdir()
+    for file in run.folder.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    (copy / "run.json").write_text(json.dumps({**info, "data_sha256": "0" * 64}))
+    with pytest.raises(TrainingError, match="changed since"):
+        Run.open(copy)
+    (copy / "run.json").write_text("{")
+    with pytest.raises(TrainingError, match="damaged"):
+        Run.open(copy)
+    (copy / MODEL_FILE).write_bytes(b"?")
+    (copy / "run.json").write_text(json.dumps(info))
+    with pytest.raises(TrainingError, match="cannot be read"):
+        Run.open(copy)
+
+
+def test_the_model_stands_beside_its_baselines_on_one_split(run: Run) -> None:
+    comparison = compare(run)
+    assert list(comparison.results) == ["popularity", "item-kNN", "meritrec"]
+    assert len({result.data_sha256 for result in comparison.results.values()}) == 1
+    assert comparison.results["meritrec"].metrics["recall@10"] > comparison.results["popularity"].metrics["recall@10"]
+    assert "popularity" in comparison.table()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["8da8w", "fp32"])
+def test_an_export_agrees_with_pytorch_and_opens_once_signed(run: Run, tmp_path: Path, scheme) -> None:
+    config = ExportConfig("made", quantization=scheme, beam_width=16, limits=LOOSE)
+    report = export_run(run, tmp_path / "bundle", config, lambda done, total: None)
+    assert report.verification.max_abs_diff < 0.05
+    assert report.verification.max_abs_diff_float < (0.5 if scheme == "8da8w" else 1e-4)
+    assert report.verification.top10_overlap > 0.8
+    key = PublisherKey.create()
+    sign_bundle(tmp_path / "bundle", key)
+    bundle = Bundle.open(tmp_path / "bundle", trusted_keys=[key.public])
+    assert bundle.manifest.quantization == scheme
+    assert len(bundle.model) == report.pte_bytes
+    assert bundle.manifest.metrics["device_recall@10"] == report.verification.device["recall@10"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limits", [VerifyLimits(max_abs_diff=-1.0), VerifyLimits(max_recall_loss=-1.0)])
+def test_a_drifting_export_is_refused_and_writes_nothing(run: Run, tmp_path: Path, limits: VerifyLimits) -> None:
+    config = ExportConfig("made", beam_width=16, limits=limits)
+    with pytest.raises(ExportRefused):
+        export_run(run, tmp_path / "bundle", config, lambda done, total: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_commands_lead_from_a_csv_file_to_a_signed_bundle(
+    events: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ok(*arguments: object) -> dict:
+        assert main([*map(str, arguments), "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    data, run, bundle, key = (tmp_path / name for name in ("data", "run", "bundle", "key"))
+    assert ok("prepare", events, "--out", data)["interactions"] == 320
+    sizes = ["--levels", 2, "--codebook-size", 8, "--history-length", 6, "--width", 16, "--layers", 1]
+    trained = ok("train", data, "--out", run, *sizes, "--epochs", 20, "--batch-size", 8, "--learning-rate", 0.01)
+    assert trained["resumed_from_epoch"] == 0
+    assert set(ok("evaluate", run)) == {"popularity", "item-kNN", "meritrec"}
+    assert ok("evaluate", run, "--at", 1, 5, "--keep-seen")["meritrec"]["metrics"].keys() >= {"recall@1", "recall@5"}
+    exported = ok("export", run, "--out", bundle, "--namespace", "made", "--beam", 16)
+    assert exported["pte_bytes"] > 1000
+    public = ok("sign", bundle, "--key", key, "--new-key")["key"]
+    assert ok("inspect", bundle)["signatures_valid"] == {public: True}
+    assert ok("inspect", data)["kind"] == "prepared data"
+    assert ok("inspect", run)["kind"] == "training run"
+    Bundle.open(bundle, trusted_keys=[bytes.fromhex(public)])
+    # A key is never replaced, a folder that is no bundle is never overwritten.
+    assert main(["sign", str(bundle), "--key", str(key), "--new-key"]) == 1
+    assert main(["export", str(run), "--out", str(data), "--namespace", "made", "--beam", "16"]) == 1
+    assert (data / "interactions.parquet").exists()
+
+
+def _columns(path: Path) -> None:
+    path.write_text("user,thing\na,b\n")
+
+
+def _numbers(path: Path) -> None:
+    path.write_text("user,item,timestamp\na,b,yesterday\n")
+
+
+def _nothing(path: Path) -> None:
+    path.write_text("")
+
+
+@pytest.mark.parametrize("spoil", [_columns, _numbers, _nothing])
+def test_bad_data_is_refused_in_words_and_nothing_is_written(
+    tmp_path: Path, spoil: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil(tmp_path / "bad.csv")
+    assert main(["prepare", str(tmp_path / "bad.csv"), "--out", str(tmp_path / "out")]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "bad.csv" in captured.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["prepare", "train", "evaluate", "export", "sign", "inspect"])
+def test_every_command_has_help_and_refuses_wrong_usage(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        main([command, "--help"])
+    assert done.value.code == 0
+    assert len(capsys.readouterr().out) > 100
+    with pytest.raises(SystemExit) as done:
+        main([command, "--nonsense"])
+    assert done.value.code == 2
