@@ -24,6 +24,7 @@ from .split import Split, Stage
 from .windows import Windows, catalog_rows, history_windows
 
 TOP = 10
+_FLIPS = 2  # so many near-ties may fall the other way: with few users that is more than any limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def _refuse_drift(report: VerifyReport, limits: VerifyLimits) -> None:
             f"(limit {limits.max_abs_diff}); the export is not to be trusted, report it with the versions installed"
         )
     loss = report.exact["recall@10"] - report.device["recall@10"]
-    if loss > limits.max_recall_loss:
+    if loss > limits.max_recall_loss + _FLIPS / report.n_users:
         raise ExportRefused(
             f"quantisation and beam search cost {loss:.4f} Recall@10 (limit {limits.max_recall_loss}); "
             "export with --quantize fp32 or a wider --beam"
