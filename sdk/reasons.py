@@ -56,6 +56,8 @@ def peer_reason(score: ItemScore, trusted: Mapping[PeerId, PeerScore], name: Cal
     supporters = [PeerId(as_key(peer)) for peer, _ in score.supporters]
     known = [p for p in supporters if p in trusted and trusted[p].score >= FAINT * best]
     friends = [peer for peer in known if trusted[peer].direct]
+    if len(known) == 1 and friends:
+        return Reason(ReasonKind.PEERS, f"your friend {name(friends[0])} likes this", peers=tuple(known))
     if not known:
         text = "only peers far from you like this"
     else:

@@ -83,7 +83,8 @@ def _quality(r: Mapping[str, Any]) -> str:
         '<section id="quality"><h2>The model</h2>'
         f"<figure>{picture}<figcaption>Share of people whose held-out last item is in the top ten. The last bar is what a "
         "device runs: int8, through ExecuTorch, decoded by beam search over semantic IDs.</figcaption></figure>"
-        f"{table}<figure>{curve(t['curve'])}<figcaption>Training loss over {t['epochs']} epochs in {t['seconds']:.0f} "
+        f'<div class="scroll">{table}</div>'
+        f"<figure>{curve(t['curve'])}<figcaption>Training loss over {t['epochs']} epochs in {t['seconds']:.0f} "
         f"seconds on the CPU, {t['parameters']:,} parameters; the numbers on the line are validation NDCG@10.</figcaption>"
         f"</figure><p>The exported program differs from PyTorch on the same int8 weights by at most "
         f"{b['pte_max_abs_diff']:.4f}, and from the float model by at most {b['pte_max_abs_diff_float']:.4f}; its top-ten "

@@ -16,7 +16,8 @@ p{max-width:72ch;margin:.4em 0 .9em}
 .card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px 16px}
 .card b{display:block;font-size:1.5rem;font-variant-numeric:tabular-nums}
 .card span{color:var(--soft);font-size:.88rem}
-figure{margin:1em 0;background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px}
+figure{margin:1em 0;background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px;overflow-x:auto}
+.bars,.curve{min-width:480px}
 figcaption{margin-top:.6em;max-width:80ch}
 svg{width:100%;height:auto;display:block}svg text{fill:var(--ink);font-size:14px}
 .bars .name{text-anchor:end}.bars .value{fill:var(--soft)}

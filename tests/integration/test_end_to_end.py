@@ -42,7 +42,7 @@ def test_what_a_trusted_peer_likes_reaches_the_ranking_with_its_reason(tmp_path:
         _until(lambda: len(ana.recommend(5, source="peers")) == 3)
         picks = ana.recommend(5, source="peers")
         assert {pick.item for pick in picks} == {"150", "151", "152"}
-        assert "1 peer you trust likes this, among them your friend" in picks[0].reasons[0].text
+        assert picks[0].reasons[0].text == f"your friend {bob.peer_id.hex()[:8]} likes this"
         blended = ana.recommend(10)
         assert {"150", "151", "152"} & {pick.item for pick in blended}
         assert all(pick.reasons for pick in blended)

@@ -48,5 +48,5 @@ def test_every_command_the_readme_shows_parses() -> None:
 def test_the_file_tree_in_the_readme_exists() -> None:
     root = Path(__file__).parents[2]
     folders = re.findall(r"^(\w+)/ +\S", README, flags=re.MULTILINE)
-    assert len(folders) == 8
+    assert len(folders) == 9
     assert [name for name in folders if not (root / name).is_dir()] == []
