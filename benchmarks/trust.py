@@ -5,11 +5,21 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import networkx as nx
 import numpy as np
 
-from trust import AuthorEdges, MeritRankConfig, SalsaConfig, TrustGraph, rank_items, rank_peers
+from trust import (
+    AuthorEdges,
+    GraphSnapshot,
+    MeritRankConfig,
+    PeerRanking,
+    SalsaConfig,
+    TrustGraph,
+    rank_items,
+    rank_peers,
+)
 
 _OUT_DEGREE = 10
 _ITEMS_PER_PEER = 10
@@ -43,20 +53,26 @@ def median_ms(call: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
+def _peers(snapshot: GraphSnapshot) -> PeerRanking:
+    return rank_peers(snapshot, 0, MeritRankConfig(), np.random.default_rng(0))
+
+
+def _items(snapshot: GraphSnapshot, ranking: PeerRanking) -> object:
+    return rank_items(snapshot, 0, ranking, SalsaConfig(), np.random.default_rng(0)).top(50)
+
+
 def main() -> None:
     """Print the table."""
     print(f"{'trust edges':>12}{'snapshot':>10}{'peers':>9}{'items':>9}{'networkx':>10}{'networkx / peers':>18}   (ms)")
     for edges in (1_000, 10_000, 100_000):
         graph, peer = made_graph(edges)
         snapshot = graph.snapshot()
-        ranking = rank_peers(snapshot, 0, MeritRankConfig(), np.random.default_rng(0))
+        ranking = _peers(snapshot)
         row = (
             median_ms(graph.snapshot),
-            median_ms(lambda s=snapshot: rank_peers(s, 0, MeritRankConfig(), np.random.default_rng(0))),
-            median_ms(
-                lambda s=snapshot, r=ranking: rank_items(s, 0, r, SalsaConfig(), np.random.default_rng(0)).top(50)
-            ),
-            median_ms(lambda p=peer: nx.pagerank(p, alpha=0.85, personalization={0: 1.0})),
+            median_ms(partial(_peers, snapshot)),
+            median_ms(partial(_items, snapshot, ranking)),
+            median_ms(partial(nx.pagerank, peer, alpha=0.85, personalization={0: 1.0})),
         )
         print(f"{edges:>12,}{row[0]:>10.1f}{row[1]:>9.1f}{row[2]:>9.1f}{row[3]:>10.1f}{row[3] / row[1]:>17.2f}x")
     print("10,000 walks each; networkx computes plain personalised PageRank by power iteration, without any decay.")
