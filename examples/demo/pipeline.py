@@ -72,10 +72,8 @@ def leave_out(prepared: Path, folder: Path, users: Sequence[str]) -> Path:
 
 def publish(source: Source, data_folder: Path, folder: Path, epochs: int) -> Published:
     """Train, evaluate, quantise, export, verify and sign."""
-    began = time.perf_counter()
     with training_bar() as bar:
         trained = train_run(data_folder, folder / "run", ModelConfig(), TrainConfig(epochs=epochs), bar)
-    seconds = time.perf_counter() - began
     run = Run.open(folder / "run")
     comparison = compare(run)
     console.print(comparison.table())
@@ -94,7 +92,7 @@ def publish(source: Source, data_folder: Path, folder: Path, epochs: int) -> Pub
         run.split.data,
         run,
         trained,
-        seconds,
+        sum(row["seconds"] for row in curve),  # of all epochs, also when the training was resumed
         dict(comparison.results),
         export,
         folder / "bundle",

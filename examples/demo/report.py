@@ -1,217 +1,288 @@
-"""The demo's report: one HTML file without scripts and without a single request to anywhere."""
+"""The demo's report: one HTML file without scripts and without a single request to anywhere.
+
+Every sentence that states a figure, or which of two is larger, is made from the results.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+import os
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from examples.demo.report_graph import bars, curve, trust_graph
+from examples.demo.report_html import Html, el, facts, html, kib, listed, percent, signed, some, table
+from examples.demo.report_people import attack, lists, mean_shares, network
 from examples.demo.report_style import STYLE
+from examples.demo.report_svg import Bar, bars, line
+from examples.demo.results import Results, check_results
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-_SHOWN_LISTS = (
-    ("model", "The model alone"),
-    ("peers_on", "The trust walk alone"),
-    ("blend_on", "Blended"),
-    ("peers_off", "The trust walk, MeritRank off"),
-    ("blend_off", "Blended, MeritRank off"),
-)
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+_MANY_POINTS = 8
 
 
 def write_report(results: Mapping[str, Any], path: Path) -> None:
     """Write the report, whole or not at all.
 
+    Args:
+        results: what the demo found, as :class:`examples.demo.results.Results` has it.
+        path: the HTML file; an older one is replaced.
+
     Raises:
-        KeyError: `results` lacks something.
+        ValueError: `results` lacks something or holds something else than expected; the message names the place.
+        OSError: the file cannot be written.
     """
-    sections = (_glance, _quality, _network, _lists, _attack, _devices, _made)
-    body = "\n".join(section(results) for section in sections)
-    page = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark">'
-        f"<title>meritrec demo</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>\n"
+    page = render(check_results(results))
+    staged = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        staged.write_text(page, encoding="utf-8")
+        staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def render(results: Results) -> str:
+    """Return the whole page."""
+    sections = (
+        ("glance", "At a glance", _glance(results)),
+        ("quality", "The model", _quality(results)),
+        ("network", "The network", network(results)),
+        ("lists", "What people see", lists(results)),
+        ("attack", "The attack", attack(results)),
+        ("devices", "The devices", _devices(results)),
+        ("made", "How this was made", _made(results)),
     )
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(path)
-
-
-def _glance(r: Mapping[str, Any]) -> str:
-    s = r["summary"]
-    sybils = sum(p["role"] == "sybil" for p in r["network"]["peers"])
-    with_, without = s["spam_share_blended_with_decay"], s["spam_share_blended_without_decay"]
-    knn = s["baselines"]["item-kNN"]["recall_at_10"]
-    lead = (
-        f"A model of {s['pte_bytes'] / 1024:.0f} KiB, trained on {_e(r['data']['name'])}, puts the next item into its top "
-        f"ten for {s['recall_at_10']:.1%} of people; item-kNN does for {knn:.1%}. It ran in {s['devices'] - 1} device "
-        f"processes beside one attacker with {sybils} fake identities. Gossip brought every record to every device in "
-        f"{s['convergence_s']:.1f} seconds. Of the blended top tens, {with_:.1%} was spam with MeritRank and "
-        f"{without:.1%} without it."
-    )
-    cards = (
-        (f"{s['recall_at_10']:.3f}", "Recall@10 of the int8 program"),
-        (f"{s['ndcg_at_10']:.3f}", "NDCG@10 of the int8 program"),
-        (f"{s['pte_bytes'] / 1024:.0f} KiB", "program on the device"),
-        (f"{s['recommend_p50_ms']:.1f} ms", "one blended answer, median"),
-        (f"{s['device_rss_mb']:.0f} MB", "largest device, network included"),
-        (f"{s['convergence_s']:.1f} s", "until all devices agreed"),
-    )
-    boxes = "".join(f'<div class="card"><b>{value}</b><span>{name}</span></div>' for value, name in cards)
-    return f'<section id="glance"><h1>meritrec, end to end</h1><p class="lead">{lead}</p><div class="cards">{boxes}</div></section>'
-
-
-def _quality(r: Mapping[str, Any]) -> str:
-    rows = r["evaluation"]["rows"]
-    largest = max(row["recall_at_10"] for row in rows)
-    picture = bars(
-        [(row["name"], row["recall_at_10"], "us" if "meritrec" in row["name"] else "other") for row in rows],
-        largest,
-        "{:.4f}",
-        "Recall@10 by model",
-    )
-    table = _table(
-        ("model", "Recall@10", "NDCG@10"),
-        [(row["name"], f"{row['recall_at_10']:.4f}", f"{row['ndcg_at_10']:.4f}") for row in rows],
-        f"{r['evaluation']['n_users']} users, the full catalog ranked for each; {r['evaluation']['seen_rule']}; "
-        f"{r['evaluation']['split_rule']}.",
-    )
-    t, b = r["training"], r["bundle"]
-    return (
-        '<section id="quality"><h2>The model</h2>'
-        f"<figure>{picture}<figcaption>Share of people whose held-out last item is in the top ten. The last bar is what a "
-        "device runs: int8, through ExecuTorch, decoded by beam search over semantic IDs.</figcaption></figure>"
-        f'<div class="scroll">{table}</div>'
-        f"<figure>{curve(t['curve'])}<figcaption>Training loss over {t['epochs']} epochs in {t['seconds']:.0f} "
-        f"seconds on the CPU, {t['parameters']:,} parameters; the numbers on the line are validation NDCG@10.</figcaption>"
-        f"</figure><p>The exported program differs from PyTorch on the same int8 weights by at most "
-        f"{b['pte_max_abs_diff']:.4f}, and from the float model by at most {b['pte_max_abs_diff_float']:.4f}; its top-ten "
-        f"lists share {b['top10_overlap']:.1%} of their items with exact float scoring.</p></section>"
-    )
-
-
-def _network(r: Mapping[str, Any]) -> str:
-    roles = {p["peer"]: p["role"] for p in r["network"]["peers"]}
-    edges = [{**e, "sham": roles[e["source"]] in ("attacker", "sybil")} for e in r["network"]["edges"]]
-    newcomer = next(v for v in r["viewpoints"] if v["role"] == "newcomer")
-    trust = {t["peer"]: t["score"] for t in newcomer["trust"]}
-    ranked = [(t["name"], t["role"], f"{t['score']:.3f}") for t in newcomer["trust"][:10]]
-    table = _table(
-        ("peer", "is", "trust"), ranked, f"Whom {newcomer['name']}'s device trusts most, from one vouch of its own."
-    )
-    return (
-        '<section id="network"><h2>The network</h2>'
-        f"<figure>{trust_graph(r['network']['peers'], edges, trust)}<figcaption>Arrows are vouches, thicker for higher "
-        f"levels. Circles are people, the ring is the newcomer; squares are the attacker and the Sybils it invented. "
-        f"{_e(r['fooled'])} was fooled into vouching for the attacker.</figcaption></figure>"
-        f'<div class="scroll">{table}</div></section>'
-    )
-
-
-def _lists(r: Mapping[str, Any]) -> str:
-    views = "".join(_view(view) for view in r["viewpoints"])
-    spam = ", ".join(_e(item["title"]) for item in r["spam_items"])
-    return (
-        '<section id="lists"><h2>What people see</h2>'
-        f"<p>Each line says why it is there. The spam is {spam}: films that hardly anyone in the data rated.</p>{views}</section>"
-    )
-
-
-def _view(view: Mapping[str, Any]) -> str:
-    liked = [row["title"] for row in view["history"] if row["action"] == "like"][:6]
-    boxes = "".join(_list(heading, view["lists"][name], view["spam_share"][name]) for name, heading in _SHOWN_LISTS)
-    return (
-        f"<h3>{_e(view['name'])}, {_e(view['role'])}</h3><p class='soft'>{len(view['history'])} events on the device; liked "
-        f"{_e(', '.join(liked)) or 'nothing yet'}.</p><div class='lists'>{boxes}</div>"
-    )
-
-
-def _list(heading: str, rows: Sequence[Mapping[str, Any]], share: float) -> str:
-    items = "".join(
-        f"<li>{_e(row['title'])}{' <span class=tag>spam</span>' if row['spam'] else ''}"
-        f"<small>{_e('; '.join(row['reasons']))}</small></li>"
-        for row in rows
-    )
-    return f"<div class='list'><h4>{heading} <span class='soft'>({share:.0%} spam)</span></h4><ol>{items}</ol></div>"
-
-
-def _attack(r: Mapping[str, Any]) -> str:
-    shares = r["spam_share_by_device"]
-    mean = {key: sum(s[key] for s in shares.values()) / len(shares) for key, _ in _SHOWN_LISTS}
-    rows = [
-        ("trust walk, MeritRank on", mean["peers_on"], "on"),
-        ("trust walk, MeritRank off", mean["peers_off"], "off"),
-        ("blended, MeritRank on", mean["blend_on"], "on"),
-        ("blended, MeritRank off", mean["blend_off"], "off"),
+    links = [el("li", el("a", heading, href=f"#{key}")) for key, heading, _ in sections]
+    contents = el("nav", el("ol", *links), aria_label="Sections")
+    body = [
+        el("section", _heading(number, key, text), content, id=key, aria_labelledby=f"{key}-heading")
+        for number, (key, text, content) in enumerate(sections, 1)
     ]
-    table = _table(
-        ("device", "walk, on", "walk, off", "blended, on", "blended, off"),
+    when = _moment(results["created_at"])
+    head = html(
+        el("meta", charset="utf-8"),
+        el("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        el("meta", name="referrer", content="no-referrer"),
+        el("title", f"meritrec demo, {when}"),
+        el("style", Html(STYLE)),
+    )
+    footer = el("footer", f"Made by meritrec's demo on {when}. This page loads nothing and runs no script.")
+    page = html(el("header", _opening(results, when), contents), el("main", *body), footer)
+    return f"<!doctype html>\n{el('html', el('head', head), el('body', page), lang='en')}\n"
+
+
+def _heading(number: int, key: str, text: str) -> Html:
+    return el("h2", el("span", str(number), class_="number"), el("span", text), id=f"{key}-heading")
+
+
+def _opening(results: Results, when: str) -> Html:
+    summary, net = results["summary"], results["network"]
+    people = some(len(net["devices"]), "device")
+    sybils = sum(peer["role"] == "sybil" for peer in net["peers"])
+    attackers = sum(peer["role"] == "attacker" for peer in net["peers"])
+    fakes = some(sybils, "fake identity", "fake identities")
+    title = (f"{people[0].upper()}{people[1:]},", f"{some(attackers, 'attacker')},", fakes)
+    rivals = listed([f"{percent(row['recall_at_10'])} for {name}" for name, row in summary["baselines"].items()])
+    shares = mean_shares(results)
+    lead = html(
+        f"A recommender trained on {results['data']['name']} was shrunk to ",
+        el("b", kib(summary["pte_bytes"])),
+        f" and ran in {people}, each a process of its own. It puts what a person chose next into its top ten for ",
+        el("b", percent(summary["recall_at_10"])),
+        f" of {results['evaluation']['n_users']:,} people, against {rivals}. " if rivals else " of people. ",
+        "Over libp2p the devices told one another what they vouch for, and ",
+        el("b", f"{summary['convergence_s']:.1f} seconds"),
+        f" after the first connection all held the same {net['records_total']} signed records. Meanwhile an attacker "
+        f"pushed {some(len(results['spam_items']), 'item')} through {fakes}. The trust walk by itself "
+        "gave the spam ",
+        el("b", percent(shares["peers_on"])),
+        f" of its top-ten places with MeritRank on and {percent(shares['peers_off'])} with it off; in the blended lists, "
+        "the ones people see, it got ",
+        el("b", percent(summary["spam_share_blended_with_decay"])),
+        f" and {percent(summary['spam_share_blended_without_decay'])}.",
+    )
+    return html(
+        el("p", el("b", "meritrec"), f" demo report, {when}", class_="eyebrow"),
+        el("h1", *(html(el("span", phrase), " ") for phrase in title)),
+        el("p", lead, class_="lead"),
+    )
+
+
+def _glance(results: Results) -> Html:
+    summary, bundle, net = results["summary"], results["bundle"], results["network"]
+    best = max((row["recall_at_10"] for row in summary["baselines"].values()), default=0.0)
+    beside = f"{summary['recall_at_10'] / best:.2f} times the best baseline" if best else "no baseline to compare with"
+    cards = (
+        ("Recall@10 on the device", f"{summary['recall_at_10']:.3f}", f"NDCG@10 {summary['ndcg_at_10']:.3f}; {beside}"),
+        (
+            "Model program",
+            kib(summary["pte_bytes"]),
+            f"{results['training']['parameters']:,} parameters, {bundle['quantization']}; whole bundle "
+            f"{kib(bundle['bundle_bytes'])}",
+        ),
+        (
+            "Largest drift from PyTorch",
+            f"{summary['pte_max_abs_diff']:.4f}",
+            "of any output, same int8 weights, on every test user",
+        ),
+        ("One blended answer", f"{summary['recommend_p50_ms']:.1f} ms", "median of the devices' medians, warm"),
+        ("Memory", f"{summary['device_rss_mb']:.0f} MiB", "largest device process, network included"),
+        (
+            "Agreement",
+            f"{summary['convergence_s']:.1f} s",
+            f"until every device held all {net['records_total']} records",
+        ),
+        (
+            "Spam, MeritRank on",
+            percent(summary["spam_share_blended_with_decay"]),
+            "of the blended lists' places, mean of the devices",
+        ),
+        (
+            "Spam, MeritRank off",
+            percent(summary["spam_share_blended_without_decay"]),
+            "the same with plain personalised SALSA",
+        ),
+    )
+    boxes = [
+        el(
+            "div",
+            el("dt", name),
+            el("dd", figure, class_="figure"),
+            el("dd", context, class_="context"),
+            class_="card",
+        )
+        for name, figure, context in cards
+    ]
+    return el("dl", *boxes, class_="cards")
+
+
+def _quality(results: Results) -> Html:
+    evaluation, training, bundle = results["evaluation"], results["training"], results["bundle"]
+    baselines = results["summary"]["baselines"]
+    rows = evaluation["rows"]
+    picture = bars(
+        "recall",
+        "Recall@10 by ranker",
         [
-            (
-                f"{name} (vouches for the attacker)" if name == r["fooled"] else name,
-                *(f"{s[key]:.0%}" for key in ("peers_on", "peers_off", "blend_on", "blend_off")),
+            Bar(
+                row["name"],
+                row["recall_at_10"],
+                percent(row["recall_at_10"]),
+                "other" if row["name"] in baselines else "ours",
             )
-            for name, s in shares.items()
+            for row in rows
         ],
-        "Share of spam in each device's top ten.",
+        max(row["recall_at_10"] for row in rows),
     )
-    picture = bars(rows, max([*mean.values(), 0.1]), "{:.1%}", "Spam in the top ten")
-    return (
-        '<section id="attack"><h2>The attack</h2><p>Every Sybil signs a valid record that lists the spam at the highest level '
-        "beside ten films that everyone likes, and vouches for its siblings. MeritRank off means the same walks without "
-        "connectivity decay and without trust weights: plain personalised SALSA.</p>"
-        f"<figure>{picture}<figcaption>Share of spam in the top ten, mean of all devices. Three of ten is the most the "
-        f'attacker can reach with three items.</figcaption></figure><div class="scroll">{table}</div>'
-        f"<p>{_e(r['fooled'])} vouches for the attacker personally, and so chose to listen: no walk can undo that, one "
-        "<code>block</code> does.</p></section>"
+    own = [row for row in rows if row["name"] not in baselines]
+    cost = ""
+    if len(own) > 1:
+        change = own[-1]["recall_at_10"] - own[0]["recall_at_10"]
+        cost = f" Going from “{own[0]['name']}” to “{own[-1]['name']}” changes it by {signed(100 * change)} points."
+    metrics = table(
+        f"The same rankers in figures: {evaluation['n_users']:,} people, {results['data']['items']:,} items, each person's "
+        "whole catalog ranked.",
+        ("ranker", "Recall@10", "NDCG@10"),
+        [(row["name"], f"{row['recall_at_10']:.4f}", f"{row['ndcg_at_10']:.4f}") for row in rows],
+    )
+    said = (
+        "Each bar is the share of people whose held-out last item is among the ranker's first ten; grey bars are the "
+        f"baselines.{cost}"
+    )
+    drift = (
+        f"The exported program differs from PyTorch on the same int8 weights by at most {bundle['pte_max_abs_diff']:.4f} in "
+        f"any output, and from the float model by at most {bundle['pte_max_abs_diff_float']:.4f}. Its top-ten lists "
+        f"share {percent(bundle['top10_overlap'])} of their items with exact float scoring. {percent(training['collision_rate'])} "
+        "of the items had no semantic ID of their own at first and were given another."
+    )
+    return html(
+        el("figure", el("h3", "Recall@10"), picture, el("figcaption", said)),
+        metrics,
+        _training(results),
+        el("p", drift),
     )
 
 
-def _devices(r: Mapping[str, Any]) -> str:
+def _training(results: Results) -> Html:
+    training = results["training"]
+    curve = training["curve"]
+    loss = [(epoch["epoch"], epoch["loss"]) for epoch in curve]
+    valid = [(e["epoch"], e["valid_ndcg_at_10"]) for e in curve if e["valid_ndcg_at_10"] is not None]
+    ends = sorted({0, len(loss) - 1})
+    plots = [el("div", el("h3", "Training loss"), line("loss", "Training loss by epoch", loss, "{:.2f}", ends))]
+    said = f"The training loss went from {loss[0][1]:.2f} to {loss[-1][1]:.2f}"
+    if valid:
+        best = max(range(len(valid)), key=lambda place: valid[place][1])
+        marks = sorted({0, best, len(valid) - 1}) if len(valid) > _MANY_POINTS else range(len(valid))
+        drawn = line("valid", "Validation NDCG@10 by epoch", valid, "{:.3f}", list(marks))
+        plots.append(el("div", el("h3", "Validation NDCG@10"), drawn))
+        said += f"; NDCG@10 on held-out validation items was best after epoch {valid[best][0]}, {valid[best][1]:.3f}"
+    said += (
+        f". {training['epochs']} epochs took {training['seconds']:.0f} seconds for {training['parameters']:,} parameters; "
+        "each curve has its own scale."
+    )
+    return el("figure", el("div", *plots, class_="pair"), el("figcaption", said))
+
+
+def _devices(results: Results) -> Html:
+    net = results["network"]
     rows = [
         (
-            d["name"],
-            d["runtime"],
-            f"{d['startup_s'] * 1e3:.0f} ms",
-            f"{d['recommend_p50_ms']:.1f} / {d['recommend_p95_ms']:.1f} ms",
-            f"{d['rss_mb']:.0f} MB",
-            str(d["records"]),
-            f"{d['bytes_in'] / 1024:.0f} / {d['bytes_out'] / 1024:.0f} KiB",
+            f"{device['name']}, {device['role']}",
+            device["runtime"],
+            f"{1e3 * device['startup_s']:.0f} ms",
+            f"{device['recommend_p50_ms']:.1f} ms",
+            f"{device['recommend_p95_ms']:.1f} ms",
+            f"{device['rss_mb']:.0f} MiB",
+            f"{device['records']:,}",
+            f"{kib(device['bytes_in'])}",
+            f"{kib(device['bytes_out'])}",
         )
-        for d in r["network"]["devices"]
+        for device in net["devices"]
     ]
-    table = _table(
-        ("device", "runtime", "open", "recommend p50 / p95", "memory", "records", "in / out"),
-        rows,
-        f"Each device is a process of its own; {r['network']['records_total']} signed records, converged after "
-        f"{r['network']['convergence_s']:.1f} s. Traffic counts protocol messages, not transport overhead.",
+    slowest = max(net["devices"], key=lambda device: device["recommend_p95_ms"])
+    said = (
+        f"Every device is a process with its own key, store and copy of the bundle. {net['convergence_s']:.1f} seconds after "
+        f"the first dial, each held all {net['records_total']} records. The slowest 95th percentile of a blended answer was "
+        f"{slowest['recommend_p95_ms']:.1f} ms, on {slowest['name']}'s device."
     )
-    return f'<section id="devices"><h2>The devices</h2><div class="scroll">{table}</div></section>'
+    head = ("device", "runtime", "opens in", "answer, p50", "answer, p95", "memory", "records", "received", "sent")
+    caption = (
+        "Measured one device after the other, warm. Traffic counts protocol messages, without the transport's overhead."
+    )
+    return html(el("p", said), table(caption, head, rows, numeric_from=2, label="Devices"))
 
 
-def _made(r: Mapping[str, Any]) -> str:
-    facts = {
-        "data": f"{r['data']['name']}: {r['data']['users']:,} users, {r['data']['items']:,} items, "
-        f"{r['data']['interactions']:,} interactions",
-        "terms": r["data"]["terms"],
-        "data SHA-256": r["data"]["sha256"],
-        "bundle": f"{r['bundle']['bundle_bytes'] / 1024:.0f} KiB, {r['bundle']['quantization']}, signed by "
-        f"{r['bundle']['publisher_key']}",
-        "ties": r["evaluation"]["tie_rule"],
-        "versions": ", ".join(f"{name} {version}" for name, version in r["versions"].items()),
-        "made": f"{r['created_at']}, in {r['seconds']:.0f} s, by make demo",
-    }
-    rows = "".join(f"<dt>{_e(name)}</dt><dd>{_e(value)}</dd>" for name, value in facts.items())
-    return f'<section id="made"><h2>How this was made</h2><dl>{rows}</dl></section>'
+def _made(results: Results) -> Html:
+    data, evaluation, bundle = results["data"], results["evaluation"], results["bundle"]
+    size = f": {data['users']:,} users, {data['items']:,} items, {data['interactions']:,} interactions. "
+    known = urlsplit(data.get("url", "")).scheme in ("http", "https")
+    name = el("a", data["name"], href=data["url"], rel="noreferrer noopener") if known else html(data["name"])
+    pairs = (
+        ("Data", html(name, size, "The people shown here were left out of training.")),
+        ("Terms", data["terms"]),
+        ("Data, SHA-256", el("span", data["sha256"], class_="mono")),
+        ("Split", evaluation["split_rule"]),
+        ("Seen items", evaluation["seen_rule"]),
+        ("Ties", evaluation["tie_rule"]),
+        ("Bundle", f"{kib(bundle['bundle_bytes'])}, {bundle['quantization']}, signed by the publisher key below"),
+        ("Publisher key", el("span", bundle["publisher_key"], class_="mono")),
+        ("Versions", ", ".join(f"{package} {version}" for package, version in results["versions"].items())),
+        ("Run", f"{_moment(results['created_at'])}, {results['seconds']:.0f} seconds from data to report"),
+    )
+    commands = (
+        "make demo                                          # this report, again, on the same data\n"
+        'make demo DEMO_ARGS="--data my-events.csv"         # the same on your own data\n'
+        "make test                                          # every check and test"
+    )
+    return html(facts(pairs), el("p", "From a fresh clone:"), el("pre", el("code", commands), tabindex="0"))
 
 
-def _table(head: Iterable[str], rows: Iterable[Sequence[str]], caption: str) -> str:
-    top = "".join(f'<th scope="col">{_e(name)}</th>' for name in head)
-    body = "".join("<tr>" + "".join(f"<td>{_e(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><caption>{_e(caption)}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _e(text: str) -> str:
-    return escape(text, quote=True)
+def _moment(iso: str) -> str:
+    try:
+        moment = datetime.fromisoformat(iso)
+    except ValueError as error:
+        raise ValueError(f"expected results.created_at in ISO 8601, found {iso!r}") from error
+    return f"{moment.day} {moment:%B %Y, %H:%M} {moment.tzname() or ''}".rstrip()

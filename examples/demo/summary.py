@@ -212,7 +212,7 @@ def print_lists(results: Results) -> None:
     print("\ndevice    recommend p50 / p95      memory   records   opened in")
     for d in results["network"]["devices"]:
         print(
-            f"  {d['name']:<8} {d['recommend_p50_ms']:5.1f} / {d['recommend_p95_ms']:4.1f} ms  {d['rss_mb']:9.0f} MB"
+            f"  {d['name']:<8} {d['recommend_p50_ms']:5.1f} / {d['recommend_p95_ms']:4.1f} ms  {d['rss_mb']:9.0f} MiB"
             f"  {d['records']:8d}  {d['startup_s'] * 1e3:7.0f} ms"
         )
     summary = results["summary"]
@@ -222,7 +222,7 @@ def print_lists(results: Results) -> None:
         print(f"  {name:<8} {share['blend_on']:4.0%} / {share['blend_off']:4.0%}{note}")
     print(
         f"\n{summary['devices']} devices, converged in {summary['convergence_s']:.1f} s, recommend "
-        f"{summary['recommend_p50_ms']:.1f} ms, {summary['device_rss_mb']:.0f} MB at most; spam in the blended lists "
+        f"{summary['recommend_p50_ms']:.1f} ms, {summary['device_rss_mb']:.0f} MiB at most; spam in the blended lists "
         f"{summary['spam_share_blended_with_decay']:.0%} with MeritRank, "
         f"{summary['spam_share_blended_without_decay']:.0%} without"
     )

@@ -12,7 +12,8 @@ LISTS = ("model", "peers_on", "peers_off", "blend_on", "blend_off")
 
 def _row(rank: int, spam: bool) -> dict[str, Any]:
     reasons = [f"close to {HOSTILE} in your history"]
-    return {"rank": rank, "item": str(rank), "title": f"{HOSTILE} {rank}", "spam": spam, "reasons": reasons}
+    row = {"rank": rank, "item": str(rank), "title": f"{HOSTILE} {rank}", "spam": spam, "reasons": reasons}
+    return row | {"model_rank": rank, "peer_rank": None}
 
 
 def _view(name: str, role: str, peer: str) -> dict[str, Any]:
