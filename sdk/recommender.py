@@ -348,7 +348,7 @@ class Recommender:
     def _allowed(self, exclude_seen: bool) -> NDArray[np.bool_]:
         allowed = np.ones(len(self._ranker.catalog.ids), dtype=bool)
         if exclude_seen:
-            seen = {e.item for e in self._store.events()}
+            seen = self._store.items()
             allowed[[self._ranker.catalog.index_of(i) for i in seen if i in self._ranker.catalog]] = False
         return allowed
 

@@ -118,6 +118,11 @@ class EventStore:
             rows = db.execute(query + (" LIMIT ?" if last is not None else ""), () if last is None else (last,))
             return [StoredEvent(*row) for row in rows][::-1]
 
+    def items(self) -> set[str]:
+        """Return the ids of all items that any event is about."""
+        with self._database() as db:
+            return {row[0] for row in db.execute("SELECT DISTINCT item FROM event")}
+
     def count_events(self) -> int:
         """Return how many events are stored."""
         with self._database() as db:

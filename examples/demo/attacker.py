@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from examples.demo.device import resident_mb, serve
+from examples.demo.device import network_answer, resident_mb, serve
 from p2p import (
     AdjacencyRecord,
     Identity,
@@ -82,16 +82,7 @@ class Attacker:
 
     def status(self) -> Answer:
         """Say what the network brought."""
-        status = self._node.status()
-        counters = status.counters
-        return {
-            "records": status.records,
-            "peers": len(status.peers),
-            "bytes_in": counters.bytes_in,
-            "bytes_out": counters.bytes_out,
-            "rejected": {reason.name: count for reason, count in counters.rejected.items()},
-            "rss_mb": resident_mb(),
-        }
+        return {**network_answer(self._node.status()), "rss_mb": resident_mb()}
 
     def stop(self) -> Answer:
         """Leave."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from p2p import NodeStatus
 from sdk import Recommendation, Recommender, RecommenderConfig, SharingPolicy, SocialConfig
 from trust import MeritRankConfig, SalsaConfig
 
@@ -58,15 +59,7 @@ class Device:
 
     def status(self) -> Answer:
         """Say what the network brought."""
-        status = self._me.network_status()
-        counters = status.counters
-        return {
-            "records": status.records,
-            "peers": len(status.peers),
-            "bytes_in": counters.bytes_in,
-            "bytes_out": counters.bytes_out,
-            "rejected": {reason.name: count for reason, count in counters.rejected.items()},
-        }
+        return network_answer(self._me.network_status())
 
     def time(self, asked_at: int) -> Answer:
         """Measure `recommend` on the warm device, and its memory."""
@@ -112,6 +105,18 @@ def _row(rank: int, pick: Recommendation) -> Answer:
         "reasons": [reason.text for reason in pick.reasons],
         "model_rank": pick.model_rank,
         "peer_rank": pick.peer_rank,
+    }
+
+
+def network_answer(status: NodeStatus) -> Answer:
+    """Return a node's counts as JSON-ready values."""
+    counters = status.counters
+    return {
+        "records": status.records,
+        "peers": len(status.peers),
+        "bytes_in": counters.bytes_in,
+        "bytes_out": counters.bytes_out,
+        "rejected": {reason.name: count for reason, count in counters.rejected.items()},
     }
 
 

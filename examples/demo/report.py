@@ -125,7 +125,7 @@ def _glance(results: Results) -> Html:
         (
             "Largest drift from PyTorch",
             f"{summary['pte_max_abs_diff']:.4f}",
-            "of any output, same int8 weights, on every test user",
+            "of any output, same int8 weights, on 64 histories",
         ),
         ("One blended answer", f"{summary['recommend_p50_ms']:.1f} ms", "median of the devices' medians, warm"),
         ("Memory", f"{summary['device_rss_mb']:.0f} MiB", "largest device process, network included"),

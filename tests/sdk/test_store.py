@@ -19,6 +19,7 @@ def test_events_come_back_in_time_order_and_survive_reopening(tmp_path: Path) ->
     assert [e.item for e in again.events()] == ["a", "b", "c"]
     assert [e.item for e in again.events(last=2)] == ["b", "c"]
     assert again.events(last=0) == []
+    assert again.items() == {"a", "b", "c"}
     assert again.count_events() == 3
     again.close()
 
