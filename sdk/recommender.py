@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -73,7 +74,13 @@ class Recommender:
         self._store = EventStore(folder.events_path)
         self._identity: Identity = folder.identity
         self._social = SocialGraph(self.peer_id, config.social)
-        self._network = Network(folder, self._social, clock)
+        try:
+            self._network = Network(folder, self._social, clock)
+        except BaseException:
+            self._store.close()
+            raise
+        # Dialling takes seconds; it has a lock of its own, so that nobody waits for a ranking meanwhile.
+        self._network_lock = threading.RLock()
         self._own_changed = True
         self._closed = False
         keys = (item_key(self.namespace, item) for item in ranker.catalog.ids)
@@ -105,11 +112,13 @@ class Recommender:
         config = config or RecommenderConfig()
         opened = Bundle.open(Path(bundle), trusted_keys=tuple(trusted_keys), now=int(clock()))
         folder = DeviceFolder.open(Path(path))
-        try:
-            return cls(folder, ModelRanker.open(opened, threads=config.threads), config, clock)
-        except BaseException:
-            folder.close()
-            raise
+        with ExitStack() as undo:
+            undo.callback(folder.close)
+            ranker = ModelRanker.open(opened, threads=config.threads)
+            undo.callback(ranker.close)
+            recommender = cls(folder, ranker, config, clock)
+            undo.pop_all()
+        return recommender
 
     # -- what the person does ------------------------------------------------------------------
 
@@ -227,7 +236,8 @@ class Recommender:
         Raises:
             p2p.P2PError: libp2p is not installed, or no peer of `peers` could be reached.
         """
-        with self._open_lock():
+        with self._network_lock:
+            self._check_open()
             addresses = self._network.connect(peers, listen)
             self.publish()
             return addresses
@@ -238,12 +248,13 @@ class Recommender:
         Raises:
             NotConnected: call `connect` first.
         """
-        with self._open_lock():
+        with self._network_lock:
             if not self._network.connected:
+                self._check_open()
                 raise NotConnected("publishing needs the network; call connect() first")
-            return self._network.publish(
-                self._config.sharing, self._store.events(), self._store.opinions(), self.namespace
-            )
+            with self._open_lock():
+                events, opinions = self._store.events(), self._store.opinions()
+            return self._network.publish(self._config.sharing, events, opinions, self.namespace)
 
     def network_status(self) -> NodeStatus:
         """Return counts of peers, records and traffic."""
@@ -288,7 +299,7 @@ class Recommender:
 
     def close(self) -> None:
         """Leave the network and close every file; closing twice is harmless."""
-        with self._lock:
+        with self._network_lock, self._lock:
             if self._closed:
                 return
             self._closed = True
@@ -307,10 +318,15 @@ class Recommender:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _open_lock(self) -> threading.RLock:
+    def _check_open(self) -> None:
         if self._closed:
             raise Closed("this Recommender is closed; open it again")
-        return self._lock
+
+    @contextmanager
+    def _open_lock(self) -> Iterator[None]:
+        with self._lock:
+            self._check_open()
+            yield
 
     def _checked(self, item: str, action: str, at: int) -> StoredEvent:
         self._row(item)
