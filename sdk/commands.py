@@ -11,13 +11,12 @@ from pathlib import Path
 
 from device_runtime import Bundle
 from p2p import NodeStatus
-from sdk.device_folder import DeviceFolder, DeviceSettings, private_umask
+from sdk.device_folder import KEY_BYTES, DeviceFolder, DeviceSettings, private_umask
 from sdk.errors import InvalidInput
 from sdk.recommendation import Recommendation
 from sdk.recommender import Recommender, RecommenderConfig
 from sdk.sharing import SharingPolicy
 
-_KEY_BYTES = 32
 _STATUS_EVERY_S = 2.0
 
 
@@ -134,8 +133,8 @@ def _key(text: str) -> bytes:
         key = bytes.fromhex(text)
     except ValueError:
         key = b""
-    if len(key) != _KEY_BYTES:
-        raise InvalidInput(f"a public key is {2 * _KEY_BYTES} hex digits, got {text!r}")
+    if len(key) != KEY_BYTES:
+        raise InvalidInput(f"a public key is {2 * KEY_BYTES} hex digits, got {text!r}")
     return key
 
 

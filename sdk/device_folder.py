@@ -17,6 +17,7 @@ IDENTITY_FILE = "identity.key"
 EVENTS_FILE = "events.db"
 RECORDS_FILE = "records.db"
 SETTINGS_FILE = "settings.json"
+KEY_BYTES = 32  # of every public key
 _LOCK_FILE = "lock"
 _SETTINGS_FIELDS = {"format", "bundle", "trusted_keys", "sharing"}
 
@@ -59,16 +60,15 @@ class DeviceSettings:
             content = json.loads(path.read_text())
             if not isinstance(content, dict) or set(content) != _SETTINGS_FIELDS or content["format"] != 1:
                 raise ValueError(f"expected the fields {sorted(_SETTINGS_FIELDS)} of format 1")
-            return cls(
-                Path(content["bundle"]),
-                tuple(bytes.fromhex(key) for key in content["trusted_keys"]),
-                SharingPolicy(content["sharing"]),
-            )
+            keys = tuple(bytes.fromhex(key) for key in content["trusted_keys"])
+            if any(len(key) != KEY_BYTES for key in keys):
+                raise ValueError(f"a trusted key is {2 * KEY_BYTES} hex digits")
+            return cls(Path(content["bundle"]), keys, SharingPolicy(content["sharing"]))
         except FileNotFoundError as error:
             raise DeviceFolderInvalid(
                 f"{folder} is not a device folder; run `meritrec init {folder} --bundle BUNDLE --trust-key KEY` first"
             ) from error
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise DeviceFolderInvalid(
                 f"{path} is damaged ({error}); run `meritrec init` on the folder again"
             ) from error

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from device_runtime import Action
 from sdk.errors import Closed, DeviceFolderInvalid, StoreCorrupted
 
 SCHEMA_VERSION = 1
@@ -31,6 +32,8 @@ CREATE TABLE opinion (
 );
 """
 BLOCKED = -1  # the level of an opinion that cuts a peer off
+_LEVELS = {BLOCKED, 1, 2, 3}
+_ACTIONS = set(Action) - {Action.PAD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +65,11 @@ class EventStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = sqlite3.connect(path, check_same_thread=False)
+        self._connection: sqlite3.Connection | None = None
         try:
+            self._connection = sqlite3.connect(path, check_same_thread=False)
             self._prepare(self._connection)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter: a message that quotes the damage
             self.close()
             raise self._corrupted(error) from error
         except DeviceFolderInvalid:
@@ -86,7 +90,7 @@ class EventStore:
         elif db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("quick_check found damaged pages")
 
-    def _corrupted(self, error: Exception) -> StoreCorrupted:
+    def _corrupted(self, error: object) -> StoreCorrupted:
         return StoreCorrupted(
             f"{self._path} cannot be read ({error}); restore it from a backup, or move it away to start with an "
             "empty history. Nothing was changed."
@@ -100,8 +104,8 @@ class EventStore:
             try:
                 with self._connection:
                     yield self._connection
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError | sqlite3.IntegrityError):
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+                if not _is_damage(error):
                     raise
                 raise self._corrupted(error) from error
 
@@ -116,7 +120,10 @@ class EventStore:
         query = "SELECT item, action, at FROM event ORDER BY at DESC, id DESC"
         with self._database() as db:
             rows = db.execute(query + (" LIMIT ?" if last is not None else ""), () if last is None else (last,))
-            return [StoredEvent(*row) for row in rows][::-1]
+            events = [StoredEvent(*row) for row in rows][::-1]
+        if not all(isinstance(e.item, str) and e.action in _ACTIONS and isinstance(e.at, int) for e in events):
+            raise self._corrupted("an event is not one that was stored")
+        return events
 
     def items(self) -> set[str]:
         """Return the ids of all items that any event is about."""
@@ -141,7 +148,10 @@ class EventStore:
     def opinions(self) -> list[Opinion]:
         """Return every opinion, ordered by peer."""
         with self._database() as db:
-            return [Opinion(*row) for row in db.execute("SELECT peer, level, at FROM opinion ORDER BY peer")]
+            said = [Opinion(*row) for row in db.execute("SELECT peer, level, at FROM opinion ORDER BY peer")]
+        if not all(isinstance(o.peer, bytes) and o.level in _LEVELS and isinstance(o.at, int) for o in said):
+            raise self._corrupted("an opinion is not one that was stored")
+        return said
 
     def close(self) -> None:
         """Close the file; closing twice is harmless."""
@@ -149,3 +159,10 @@ class EventStore:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+
+def _is_damage(error: Exception) -> bool:
+    """Tell a damaged file (undecodable text, a schema not ours) from a full disk or a wrong argument."""
+    if isinstance(error, sqlite3.OperationalError):
+        return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) == sqlite3.SQLITE_ERROR
+    return not isinstance(error, sqlite3.IntegrityError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,3 +39,18 @@ def test_evidence_moves_the_weight() -> None:
 def test_an_item_of_both_lists_beats_its_equals_of_one() -> None:
     first = blend([1, 2, 3], [4, 2, 5], n_events=50, n_peers=50, config=BlendConfig())[0]
     assert first.item == 2
+
+
+def test_nothing_from_nothing() -> None:
+    assert blend([], [], n_events=0, n_peers=0, config=BlendConfig()) == []
+
+
+def test_scores_are_the_weighted_votes_of_the_documented_formula() -> None:
+    config = BlendConfig(half_events=5, half_peers=2, walk_share=0.6, rank_offset=10)
+    scores = {b.item: b.score for b in blend([1, 2], [2], n_events=5, n_peers=2, config=config)}
+    assert scores == {1: pytest.approx(0.5 / 11), 2: pytest.approx(0.5 / 12 + 0.3 / 11)}
+
+
+def test_ties_go_to_the_smaller_item() -> None:
+    ranked = blend([7, 3], [9, 4], n_events=0, n_peers=0, config=BlendConfig())
+    assert [b.item for b in ranked] == [3, 4, 7, 9]

@@ -10,6 +10,7 @@ import pytest
 
 from p2p import Identity
 from sdk.cli import main
+from sdk.device_folder import DeviceFolder
 
 COMMANDS = ("init", "record", "recommend", "vouch", "peer", "inspect")
 
@@ -96,3 +97,82 @@ def test_every_command_has_help_and_refuses_wrong_usage(command: str, capsys: py
     with pytest.raises(SystemExit) as done:
         main([command, "--nonsense"])
     assert done.value.code == 2
+
+
+def test_what_changed_after_init_is_refused_by_every_command(
+    device: str, tmp_path: Path, tiny_bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, settings = tmp_path / "copy", Path(device) / "settings.json"
+    shutil.copytree(tiny_bundle.path, copy)
+    (copy / "model.pte").write_bytes((copy / "model.pte").read_bytes()[:-1] + b"!")
+    whole = json.loads(settings.read_text())
+    friend = Identity.create().peer_id.hex()
+    calls = (
+        ("record", device, "item-1"),
+        ("recommend", device, "--json"),
+        ("vouch", device, friend),
+        ("inspect", device),
+    )
+    for change, expected in (
+        ({"bundle": str(copy)}, "get the bundle again"),
+        ({"bundle": str(tmp_path / "gone")}, "there is no bundle"),
+        ({"trusted_keys": ["11" * 32]}, "by trusted keys needed"),
+        ({"trusted_keys": ["abcd"]}, "settings.json is damaged"),
+    ):
+        settings.write_text(json.dumps(whole | change))
+        for call in calls:
+            assert expected in _fails(capsys, *call)
+
+
+@pytest.mark.parametrize("key", ["", "abc", "zz" * 32, "00" * 31, "00" * 33])
+def test_a_bad_key_is_refused_before_anything_is_made(
+    tmp_path: Path, tiny_bundle, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    device = tmp_path / "device"
+    init = ("init", str(device), "--bundle", str(tiny_bundle.path), "--trust-key")
+    assert "64 hex digits" in _fails(capsys, *init, key)
+    assert not device.exists()
+
+
+def test_a_file_is_no_device(tmp_path: Path, tiny_bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "file"
+    path.write_text("mine")
+    init = ("init", str(path), "--bundle", str(tiny_bundle.path), "--trust-key", tiny_bundle.key.hex())
+    assert "is not a folder" in _fails(capsys, *init)
+    assert "file" in _fails(capsys, "recommend", str(path))
+    assert path.read_text() == "mine"
+
+
+def test_events_damaged_inside_a_page_are_refused(device: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["record", device, "item-1"]) == 0
+    capsys.readouterr()
+    path = Path(device) / "events.db"
+    content = path.read_bytes().replace(b"item-1", b"item\xff1")
+    path.write_bytes(content)
+    for call in (("recommend", device), ("recommend", device, "--json"), ("inspect", device)):
+        assert "events.db cannot be read" in _fails(capsys, *call)
+    assert path.read_bytes() == content
+
+
+def test_a_device_that_is_open_elsewhere_is_refused(device: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = DeviceFolder.open(Path(device))
+    try:
+        assert "open in another process" in _fails(capsys, "record", device, "item-1")
+    finally:
+        folder.close()
+    assert main(["record", device, "item-1"]) == 0
+
+
+def test_the_sharing_choice_is_remembered(tmp_path: Path, tiny_bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    device = str(tmp_path / "device")
+    init = ["init", device, "--bundle", str(tiny_bundle.path), "--trust-key", tiny_bundle.key.hex(), "--json"]
+    assert main([*init, "--sharing", "network"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert main(["record", device, "item-1"]) == 0
+    assert main(["vouch", device, Identity.create().peer_id.hex()]) == 0
+    assert main(["inspect", device, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["peer"] == made["peer"]
+    assert facts["would_share"] == {"items": 1, "vouches": 1}
+    assert main(["inspect", device]) == 0
+    assert "would_share" in capsys.readouterr().out

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import p2p
 from device_runtime import BundleError, BundleTampered, UntrustedPublisher
 from p2p import AdjacencyRecord, Identity, ItemEdge, RecordStore, TrustEdge, item_key, sign_record
 from sdk import (
@@ -20,6 +21,7 @@ from sdk import (
     Recommender,
     RecommenderConfig,
     SharingPolicy,
+    StoreCorrupted,
     UnknownItem,
 )
 
@@ -218,3 +220,143 @@ def test_the_walks_can_be_configured(opened) -> None:
     config = RecommenderConfig()
     with opened(config=replace(config, threads=2)) as me:
         assert len(me.recommend(3)) == 3
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_bad_bundle_changes_nothing_of_a_device_that_exists(opened, tmp_path: Path, tiny_bundle) -> None:
+    with opened() as me:
+        me.record("item-1")
+    before = _files(tmp_path / "device")
+    copy = tmp_path / "copy"
+    for name in ("model.pte", "catalog.msgpack", "manifest.json", "manifest.sig"):
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(tiny_bundle.path, copy)
+        content = bytearray((copy / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (copy / name).write_bytes(content)
+        with pytest.raises(BundleError):
+            Recommender.open(tmp_path / "device", bundle=copy, trusted_keys=[tiny_bundle.key])
+    with pytest.raises(UntrustedPublisher):
+        Recommender.open(tmp_path / "device", bundle=tiny_bundle.path, trusted_keys=[])
+    assert _files(tmp_path / "device") == before
+
+
+def test_a_friend_on_disk_moves_the_blended_ranking_and_is_named(opened, tmp_path: Path) -> None:
+    friend = Identity.create()
+    with opened() as me:
+        me.record("item-1")
+        me.vouch(friend.peer_id, 3)
+        before = me.recommend(60)
+        last = before[-1]
+        assert all(pick.peer_rank is None for pick in before)
+    _store_records(tmp_path / "device", [_record(friend, [last.item])])
+    with opened() as me:
+        after = {pick.item: pick for pick in me.recommend(60)}
+        moved = after[last.item]
+        assert moved.peer_rank == 1
+        assert list(after).index(last.item) < len(before) - 1
+        assert moved.score > last.score
+        assert {reason.kind for reason in moved.reasons} == {ReasonKind.PEERS, ReasonKind.HISTORY}
+        assert moved.reasons[0].text == f"your friend {friend.peer_id.hex()[:8]} likes this"
+        assert moved.reasons[0] in me.explain(last.item)
+        assert me.unvouch(friend.peer_id)
+        assert me.recommend(60) == before
+
+
+def test_opinions_survive_reopening(opened, tmp_path: Path) -> None:
+    friend = Identity.create()
+    with opened() as me:
+        me.block(friend.peer_id)
+        me.vouch(friend.peer_id)
+    _store_records(tmp_path / "device", [_record(friend, ["item-7"])])
+    with opened() as me:
+        assert [pick.item for pick in me.recommend(source="peers")] == ["item-7"]
+        me.block(friend.peer_id)
+    with opened() as me:
+        assert me.recommend(source="peers") == []
+        assert me.trusted_peers() == []
+
+
+def test_seen_items_come_back_on_request_only(opened) -> None:
+    with opened() as me:
+        first = me.recommend(1)[0].item
+        me.record(first, "dislike")
+        assert first not in {pick.item for pick in me.recommend(60)}
+        assert me.explain(first)[0].kind is ReasonKind.SEEN
+        everything = {pick.item for pick in me.recommend(60, exclude_seen=False, source="model")}
+        assert everything > {pick.item for pick in me.recommend(60)} or first in everything
+
+
+def test_k_bounds_the_answer(opened) -> None:
+    with opened() as me:
+        for source in ("blend", "model"):
+            assert len(me.recommend(1, source=source)) == 1
+            ids = [pick.item for pick in me.recommend(1000, source=source)]
+            assert 1 < len(ids) == len(set(ids)) <= 60
+
+
+def test_four_threads_use_every_part_at_once(opened) -> None:
+    failures: list[BaseException] = []
+    friends = [Identity.create().peer_id for _ in range(4)]
+    with opened() as me:
+
+        def work(number: int) -> None:
+            try:
+                for step in range(4):
+                    me.record_many([(f"item-{10 * number + step}", "like", 1_600_000_000 + step)])
+                    me.vouch(friends[number], 1 + step % 3)
+                    assert all(pick.reasons for pick in me.recommend(3))
+                    assert me.explain(f"item-{step}")
+                    me.trusted_peers()
+                    me.shared_now()
+                me.block(friends[number])
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert not any(thread.is_alive() for thread in threads)
+        assert failures == []
+        assert me.count_events() == 16
+        assert me.trusted_peers() == []
+
+
+def test_every_call_on_a_closed_recommender_says_so(opened) -> None:
+    me = opened()
+    me.close()
+    for call in (
+        lambda: me.record_many([("item-1", "like", 0)]),
+        lambda: me.block(bytes(32)),
+        lambda: me.unvouch(bytes(32)),
+        lambda: me.explain("item-1"),
+        me.trusted_peers,
+        me.connect,
+        me.publish,
+        me.network_status,
+        me.count_events,
+        me.count_records,
+        me.shared_now,
+    ):
+        with pytest.raises(Closed):
+            call()
+
+
+@pytest.mark.parametrize("name", ["events.db", "records.db"])
+def test_a_damaged_store_is_refused_and_the_folder_can_be_opened_once_it_is_gone(
+    opened, tmp_path: Path, name: str
+) -> None:
+    opened().close()
+    path = tmp_path / "device" / name
+    path.write_bytes(b"?" * 5000)
+    for _ in range(2):  # the second time shows that the first released the lock
+        with pytest.raises((StoreCorrupted, p2p.StoreCorrupted)):
+            opened()
+    assert path.read_bytes() == b"?" * 5000
+    path.unlink()
+    opened().close()

@@ -60,3 +60,36 @@ def test_the_strongest_then_the_latest_fill_the_limit() -> None:
     assert len(edges) == 64
     assert item_key("n", "bought") in {edge.key for edge in edges}
     assert {edge.day for edge in edges} - {0} == set(range(37, 100))
+
+
+def test_each_policy_lets_out_what_it_says() -> None:
+    history, said = [StoredEvent("a", Action.BUY, 0)], [Opinion(b"p" * 32, 3, 0)]
+    counts = {p: (len(shared_items(p, history, "n")), len(shared_vouches(p, said))) for p in SharingPolicy}
+    assert counts == {SharingPolicy.PRIVATE: (0, 0), SharingPolicy.ITEMS: (1, 0), SharingPolicy.NETWORK: (1, 1)}
+
+
+def test_every_action_has_its_level_and_no_view_goes_out_alone() -> None:
+    levels = {action: item_opinions([StoredEvent("a", action, 0)]) for action in Action if action is not Action.PAD}
+    found = {action: [o.level for o in opinions_] for action, opinions_ in levels.items()}
+    assert found == {
+        Action.VIEW: [1],
+        Action.LIKE: [2],
+        Action.SAVE: [2],
+        Action.BUY: [3],
+        Action.DISLIKE: [],
+        Action.SKIP: [],
+    }
+
+
+def test_liking_again_after_a_skip_starts_anew() -> None:
+    history = [StoredEvent("a", action, 0) for action in (Action.BUY, Action.SKIP, Action.LIKE)]
+    assert [o.level for o in item_opinions(history)] == [2]
+
+
+def test_the_strongest_then_the_latest_vouches_fill_the_limit() -> None:
+    said = [Opinion(bytes([n]) * 32, 1, n) for n in range(1, 41)]
+    said += [Opinion(b"s" * 32, 3, 0), Opinion(b"x" * 32, BLOCKED, 99)]
+    edges = shared_vouches(SharingPolicy.NETWORK, said)
+    assert len(edges) == 32
+    assert [edge.peer for edge in edges] == sorted(edge.peer for edge in edges)
+    assert {edge.peer[0] for edge in edges} == {ord("s"), *range(10, 41)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,108 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
     store.close()
     with pytest.raises(Closed):
         store.events()
+
+
+def test_no_damaged_byte_comes_out_as_anything_but_store_corrupted(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    stored = [StoredEvent(f"item-{n}", 2, 1_600_000_000 + n) for n in range(20)]
+    store = EventStore(path)
+    store.add_events(stored)
+    store.set_opinion(Opinion(bytes(range(32)), 2, 5))
+    store.close()
+    whole = path.read_bytes()
+    refused = 0
+    for place in [n for n, byte in enumerate(whole) if byte][::7]:
+        content = bytearray(whole)
+        content[place] ^= 0xFF
+        path.write_bytes(content)
+        try:
+            store = EventStore(path)
+            try:
+                events, opinions = store.events(), store.opinions()
+                assert store.count_events() >= 0
+                assert all(isinstance(item, str) for item in store.items())
+            finally:
+                store.close()
+        except (StoreCorrupted, DeviceFolderInvalid):
+            refused += 1
+            assert path.read_bytes() == content
+        else:
+            assert len(events) == len(stored)
+            assert [opinion.level for opinion in opinions] == [2]
+        for left in tmp_path.glob("events.db-*"):
+            left.unlink(missing_ok=True)
+    assert refused > 100
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE event SET item = CAST(x'ff' AS TEXT)",
+        "UPDATE event SET item = x'ff'",
+        "UPDATE event SET action = 0",
+        "UPDATE event SET action = 7",
+        "UPDATE event SET at = 'yesterday'",
+        "UPDATE opinion SET level = 4",
+        "ALTER TABLE event RENAME COLUMN item TO thing",
+        "DROP TABLE opinion",
+    ],
+)
+def test_rows_that_nobody_stored_are_refused_when_read(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "events.db"
+    store = EventStore(path)
+    store.add_events([StoredEvent("a", 2, 1)])
+    store.set_opinion(Opinion(bytes(32), 2, 1))
+    store.close()
+    db = sqlite3.connect(path)
+    db.execute(change)
+    db.commit()
+    db.close()
+    store = EventStore(path)
+    with pytest.raises(StoreCorrupted, match="Nothing was changed"):
+        _ = store.events(), store.opinions()
+    store.close()
+
+
+def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "events.db").mkdir()
+    with pytest.raises(StoreCorrupted):
+        EventStore(tmp_path / "events.db")
+
+
+def test_a_full_disk_is_not_called_damage_and_loses_nothing(tmp_path: Path) -> None:
+    store = EventStore(tmp_path / "events.db")
+    store.add_events([StoredEvent("a", 2, 1)])
+    with store._database() as db:
+        db.execute("PRAGMA max_page_count=5")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        store.add_events([StoredEvent("x" * 4000, 2, n) for n in range(9)])
+    assert store.events() == [StoredEvent("a", 2, 1)]
+    store.close()
+
+
+def test_an_event_survives_a_process_that_dies_at_once(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, sys; from sdk.store import EventStore, StoredEvent;"
+        "EventStore(pathlib.Path(sys.argv[1])).add_events([StoredEvent('a', 2, 1)]); os._exit(9)"
+    )
+    path, root = tmp_path / "events.db", Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", code, str(path)], cwd=root, check=False).returncode == 9
+    store = EventStore(path)
+    assert store.events() == [StoredEvent("a", 2, 1)]
+    store.close()
+
+
+def test_every_call_on_a_closed_store_says_so(tmp_path: Path) -> None:
+    store = EventStore(tmp_path / "events.db")
+    store.close()
+    for call in (
+        lambda: store.add_events([]),
+        store.count_events,
+        store.items,
+        store.opinions,
+        lambda: store.set_opinion(Opinion(bytes(32), 1, 0)),
+        lambda: store.remove_opinion(bytes(32)),
+    ):
+        with pytest.raises(Closed):
+            call()
