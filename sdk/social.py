@@ -10,8 +10,6 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-
 from p2p import AdjacencyRecord, PeerId, item_key
 from sdk.sharing import ItemOpinion
 from sdk.store import BLOCKED, Opinion
@@ -22,20 +20,19 @@ from trust import (
     MeritRankConfig,
     PeerRanking,
     PeerScore,
+    PeerWalks,
     SalsaConfig,
     TrustGraph,
-    decay,
     rank_items,
-    rank_peers,
 )
 
-ITEM_HALF_LIFE_DAYS = 30.0
+_UNDATED = 0  # trust edges of a record carry no day
 _LEVEL_WEIGHT = {1: 1.0, 2: 2.0, 3: 4.0}
 
 
 @dataclass(frozen=True, slots=True)
 class SocialConfig:
-    """The two walks and the seed of their randomness: the same graph and seed give the same ranking."""
+    """The two walks and the seed of their randomness: the same changes in the same order give the same ranking."""
 
     peers: MeritRankConfig = field(default_factory=MeritRankConfig)
     items: SalsaConfig = field(default_factory=SalsaConfig)
@@ -73,6 +70,7 @@ class SocialGraph:
         self._ego = ego
         self._config = config
         self._graph = TrustGraph(pinned=[ego])
+        self._walks = PeerWalks(self._graph, ego, config.peers, config.seed)
         self._blocked: frozenset[PeerId] = frozenset()
         self._lock = threading.RLock()
         self._view: SocialView | None = None
@@ -85,11 +83,11 @@ class SocialGraph:
         vouches = sorted((o for o in said if o.level > 0), key=lambda o: (-o.level, -o.at, o.peer))[:32]
         with self._lock:
             self._blocked = frozenset(PeerId(o.peer) for o in said if o.level == BLOCKED)
+            self._walks.block(self._blocked)
             self._graph.replace(
                 self._ego,
-                AuthorEdges(
-                    trust={PeerId(o.peer): _LEVEL_WEIGHT[o.level] for o in vouches},
-                    items=_item_weights(edges),
+                AuthorEdges.dated(
+                    {PeerId(o.peer): (_LEVEL_WEIGHT[o.level], _UNDATED) for o in vouches}, _weighted(edges)
                 ),
             )
             self._view = None
@@ -98,9 +96,9 @@ class SocialGraph:
         """Take the latest record of a peer; it replaces what the peer said before."""
         if record.author == self._ego:
             return  # what I published is less than what I know of myself
-        edges = AuthorEdges(
-            trust={edge.peer: _LEVEL_WEIGHT[edge.level] for edge in record.trust},
-            items=_item_weights({edge.key: (edge.level, edge.day) for edge in record.items}),
+        edges = AuthorEdges.dated(
+            {edge.peer: (_LEVEL_WEIGHT[edge.level], _UNDATED) for edge in record.trust},
+            _weighted({edge.key: (edge.level, edge.day) for edge in record.items}),
         )
         with self._lock:
             self._graph.replace(record.author, edges)
@@ -116,10 +114,8 @@ class SocialGraph:
         """Return both rankings, walking again only if something changed."""
         with self._lock:
             if self._view is None:
-                rng = np.random.default_rng(self._config.seed)
-                snapshot = self._graph.snapshot()
-                peers = rank_peers(snapshot, self._ego, self._config.peers, rng, blocked=self._blocked)
-                items = rank_items(snapshot, self._ego, peers, self._config.items, rng)
+                peers = self._walks.ranking()
+                items = rank_items(self._graph, self._ego, peers, self._config.items, self._config.seed)
                 self._view = SocialView(peers, items)
                 self._hits = peers.hits()
                 self._graph.set_hits(self._hits)
@@ -135,13 +131,5 @@ class SocialGraph:
         return self._blocked
 
 
-def _item_weights(edges: Mapping[bytes, tuple[int, int]]) -> dict[Hashable, float]:
-    """Weight edges by level and age.
-
-    Age counts from the author's own newest edge, so that an author who is idle loses nothing: all edges of an author
-    fade alike (epoch decay acts on edges, never on scores).
-    """
-    newest = max((day for _, day in edges.values()), default=0)
-    return {
-        key: _LEVEL_WEIGHT[level] * decay(1.0, newest - day, ITEM_HALF_LIFE_DAYS) for key, (level, day) in edges.items()
-    }
+def _weighted(edges: Mapping[bytes, tuple[int, int]]) -> dict[Hashable, tuple[float, int]]:
+    return {key: (_LEVEL_WEIGHT[level], day) for key, (level, day) in edges.items()}

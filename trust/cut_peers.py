@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trust.kernels import CoVisits
 from trust.rows import Bools, Floats, Ints, WeightedRows
-
-SMALLEST_SHARE = 0.25
-"""Smaller shares are not kept: a cut peer has a large one, and at most a few per peer remain."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +33,7 @@ class CutPeers:
 
     @classmethod
     def of(cls, shared: CoVisits, hits: Ints, direct: Bools) -> CutPeers:
-        """Collect the entries from co-visits.
+        """Collect the entries from co-visits, those of at least a quarter of a peer's walks.
 
         Args:
             shared: co-visits of the ranked peers that are no direct friends.
@@ -43,7 +41,7 @@ class CutPeers:
             direct: bool [peers].
         """
         n_peers = len(hits)
-        kept = ~direct[shared.before] & (shared.walks >= SMALLEST_SHARE * hits[shared.peer])
+        kept = ~direct[shared.before]
         own = np.flatnonzero((hits > 0) & ~direct)
         peer = np.concatenate([shared.peer[kept], own])
         through = np.concatenate([shared.before[kept], own])
@@ -78,26 +76,3 @@ class CutPeers:
         largest = np.zeros(supporters.n_rows)
         np.maximum.at(largest, distinct // n_peers, np.bincount(place, weights=part, minlength=len(distinct)))
         return np.minimum(largest, 1.0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CoVisits:
-    """How many walks met a peer after another one.
-
-    Attributes:
-        peer: int64 [pairs], ascending.
-        before: int64 [pairs], the peer met earlier in the same walk.
-        walks: int64 [pairs], how many walks.
-    """
-
-    peer: Ints
-    before: Ints
-    walks: Ints
-
-    def largest(self, n_peers: int) -> Ints:
-        """Return the most walks that a peer shares with any one before it, int64 [peers]."""
-        best = np.zeros(n_peers, dtype=np.int64)
-        if self.peer.size:
-            first = np.flatnonzero(np.diff(self.peer, prepend=-1))
-            best[self.peer[first]] = np.maximum.reduceat(self.walks, first)
-        return best

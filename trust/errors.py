@@ -4,6 +4,7 @@ TrustError
 ├── EdgeError            an author's edge list cannot be accepted; the graph stays as it was
 │   ├── WeightError      a weight is not a finite number above zero
 │   ├── SelfEdgeError    an author vouches for itself
+│   ├── EdgeTimeError    an edge has no possible day, or one that is still to come
 │   └── TooManyEdgesError
 └── ConfigError          a setting is outside its range
 """
@@ -25,6 +26,10 @@ class WeightError(EdgeError):
 
 class SelfEdgeError(EdgeError):
     """An author's list contains a trust edge to the author."""
+
+
+class EdgeTimeError(EdgeError):
+    """An edge's day is no day number, or lies after today."""
 
 
 class TooManyEdgesError(EdgeError):

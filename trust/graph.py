@@ -1,21 +1,27 @@
-"""The bounded store of authors' lists and the immutable snapshot that walks run on.
+"""The bounded store of authors' lists: what each states, in rows that walks run on.
 
-Knows no ego, no signatures, no clock: what arrives here has been checked by whoever carries it. Peers and
-items are any hashable keys; keys of one type with an order (bytes, str) make snapshots independent of
-arrival order.
+Knows no ego, no signatures, no clock: what arrives here has been checked by whoever carries it. Peers and items are any
+hashable keys, numbered in order of arrival; the numbers, not the keys, decide draws and ties, so renaming everybody
+changes no rank.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 
-from trust.edges import AuthorEdges
+from trust.changes import ChangeLog
+from trust.edges import AuthorEdges, checked_weight
 from trust.errors import ConfigError, SelfEdgeError, TooManyEdgesError
-from trust.rows import Floats, WeightedRows
+from trust.key_table import KeyTable
+from trust.row_store import ItemRows, TrustRows
+from trust.rows import Floats, Ints
+from trust.snapshot import GraphSnapshot
+
+_RENUMBER_FROM = 4096
+_NO_DAY = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,44 +46,21 @@ class GraphLimits:
             raise ConfigError(f"every graph limit must be at least 1, got {self}")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GraphSnapshot:
-    """The graph at one moment, as arrays. Built by `TrustGraph.snapshot`.
+class TrustGraph:
+    """Authors' adjacency lists, each replaced as a whole, at most `limits.authors` of them.
+
+    Not thread-safe. Readers in this package (`PeerWalks`, `rank_items`) use the numbered rows below; they are not to be
+    written from outside.
 
     Attributes:
-        peers: Keys of all peers (authors and those they vouch for), in sorted order; a peer's index is its
-            place.
-        items: Keys of all items, likewise.
-        peer_index: Peer → index.
-        item_index: Item → index.
-        trust: Peer → peer, each row sums to 1.
-        peer_items: Peer → item, each row sums to 1.
-        item_peers: Item → peer, by the peers' shares in `peer_items`.
+        limits: How much is stored.
+        peers: Peers and their numbers: authors and those they vouch for.
+        items: Items and their numbers.
+        trust_rows: Author → peers.
+        item_rows: Author → items.
+        changes: Which trust rows changed, in order.
+        generation: Rises when numbers are given anew; numbers of two generations must not be mixed.
     """
-
-    peers: tuple[Hashable, ...]
-    items: tuple[Hashable, ...]
-    peer_index: Mapping[Hashable, int]
-    item_index: Mapping[Hashable, int]
-    trust: WeightedRows
-    peer_items: WeightedRows
-    item_peers: WeightedRows
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Side:
-    """One list of one author, compact: a full graph holds twenty thousand of these."""
-
-    keys: tuple[Hashable, ...]
-    weights: Floats
-
-    @classmethod
-    def of(cls, edges: Mapping[Hashable, float]) -> _Side:
-        return cls(tuple(edges), np.fromiter(edges.values(), dtype=np.float64, count=len(edges)))
-
-
-class TrustGraph:
-    """Authors' adjacency lists, each replaced as a whole, at most `limits.authors` of them."""
 
     def __init__(self, limits: GraphLimits | None = None, pinned: Iterable[Hashable] = ()) -> None:
         """Start empty.
@@ -89,26 +72,36 @@ class TrustGraph:
         Raises:
             ConfigError: The pinned authors leave no room for others.
         """
-        self._limits = limits or GraphLimits()
+        self.limits = limits or GraphLimits()
         self._pinned = frozenset(pinned)
-        if len(self._pinned) >= self._limits.authors:
+        if len(self._pinned) >= self.limits.authors:
             raise ConfigError(
-                f"{len(self._pinned)} pinned authors leave no room among {self._limits.authors}; raise the limit"
+                f"{len(self._pinned)} pinned authors leave no room among {self.limits.authors}; raise the limit"
             )
-        # Insertion order is age: a replaced author moves to the end.
-        self._lists: dict[Hashable, tuple[_Side, _Side]] = {}
-        self._hits: dict[Hashable, float] = {}
+        self.generation = 0
+        self.peers, self.items = KeyTable(), KeyTable()
+        self.trust_rows, self.item_rows = TrustRows(), ItemRows()
+        self.changes = ChangeLog()
+        self._age: dict[int, None] = {}  # authors by number; a replaced one moves to the end
+        self._hits: Mapping[Hashable, float] = {}
+        self._hit_counts: Floats | None = None  # by number, made when first needed
+        self._renumber_at = _RENUMBER_FROM
 
     def __len__(self) -> int:
-        return len(self._lists)
+        return len(self._age)
 
     def __contains__(self, author: Hashable) -> bool:
-        return author in self._lists
+        return self.peers.find(author) in self._age
 
     @property
     def authors(self) -> tuple[Hashable, ...]:
         """Authors whose lists are stored, the one replaced longest ago first."""
-        return tuple(self._lists)
+        return tuple(self.peers.keys[number] for number in self._age)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the rows, in bytes; keys are the caller's."""
+        return self.trust_rows.bytes + self.item_rows.bytes
 
     def replace(self, author: Hashable, edges: AuthorEdges) -> tuple[Hashable, ...]:
         """Store an author's whole list in place of the one before.
@@ -122,20 +115,86 @@ class TrustGraph:
             TooManyEdgesError: A list is longer than the limits allow.
         """
         self._check(author, edges)
-        self._lists.pop(author, None)
-        self._lists[author] = (_Side.of(edges.trust), _Side.of(edges.items))
-        if len(self._lists) <= self._limits.authors:
-            return ()
-        victim = min((key for key in self._lists if key not in self._pinned), key=lambda key: self._hits.get(key, 0.0))
-        del self._lists[victim]
-        return (victim,)
+        number = self.peers.number(author)
+        n_trust, n_items = len(edges.trust), len(edges.items)
+        columns = self.peers.numbers(edges.trust, n_trust)
+        weights = np.fromiter(edges.trust.values(), np.float64, n_trust)
+        if not self.trust_rows.states(number, columns, weights):  # most new lists change items only
+            self._state_trust(number, columns, weights)
+        days = (edges.item_days.get(item, _NO_DAY) for item in edges.items)
+        self.item_rows.put(
+            number,
+            self.items.numbers(edges.items, n_items).astype(np.int32),
+            np.fromiter(edges.items.values(), np.float64, n_items),
+            np.fromiter(days, np.int32, n_items),
+        )
+        self._age.pop(number, None)
+        self._age[number] = None
+        evicted = self._evict() if len(self._age) > self.limits.authors else ()
+        self._tidy()
+        return evicted
+
+    def set_trust(self, author: Hashable, peer: Hashable, weight: float) -> None:
+        """Add, change or (weight 0) withdraw one trust edge of a stored author; its other edges stay.
+
+        Raises:
+            KeyError: The author has no stored list.
+            WeightError: The weight is not zero and not a finite number above it.
+            SelfEdgeError: The author would vouch for itself.
+            TooManyEdgesError: The author states as many edges as the limits allow.
+        """
+        number = self.peers.find(author)
+        if number not in self._age:
+            raise KeyError(f"{author!r} has no stored list; give it one with `replace`")
+        if author == peer:
+            raise SelfEdgeError(f"{author!r} would vouch for itself")
+        value = 0.0 if weight == 0 else checked_weight(weight, "trust", peer)
+        columns, weights = self.trust_rows.row(number)[:2]
+        target = self.peers.find(peer)
+        kept = columns != target
+        if value == 0.0:
+            self._state_trust(number, columns[kept], weights[kept])
+            return
+        if target < 0 or kept.all():
+            if len(columns) >= self.limits.trust_edges:
+                raise TooManyEdgesError(f"{author!r} already states {len(columns)} trust edges; withdraw one first")
+            target = self.peers.number(peer)
+            self._state_trust(number, np.append(columns, target), np.append(weights, value))
+        else:
+            self._state_trust(number, columns, np.where(kept, weights, value))
+        self._tidy()
+
+    def remove(self, author: Hashable) -> bool:
+        """Forget an author's list; others' edges to it remain. Returns whether there was one."""
+        number = self.peers.find(author)
+        if number not in self._age:
+            return False
+        self._forget(number)
+        return True
+
+    def set_hits(self, hits: Mapping[Hashable, float]) -> None:
+        """Say how often walks visit each author (absent: never); when room is needed the fewest go first."""
+        self._hits, self._hit_counts = hits, None
+
+    def snapshot(self) -> GraphSnapshot:
+        """Freeze the graph into sorted arrays, for analysis, export and oracles; walks do not need it."""
+        authors = np.fromiter(self._age, np.int64, len(self._age))
+        return GraphSnapshot.of(self.peers, self.items, authors, self.trust_rows, self.item_rows)
+
+    def load(self, peers: KeyTable, items: KeyTable, trust: TrustRows, rows: ItemRows, authors: Ints) -> None:
+        """Take checked rows in place of everything there is (`from_arrays` makes them)."""
+        self.generation += 1
+        self.changes, self._hit_counts = ChangeLog(), None
+        self.peers, self.items, self.trust_rows, self.item_rows = peers, items, trust, rows
+        self._age = dict.fromkeys(authors.tolist())
+        self._renumber_at = max(_RENUMBER_FROM, 2 * len(peers), 2 * len(items))
 
     def _check(self, author: Hashable, edges: AuthorEdges) -> None:
         if author in edges.trust:
             raise SelfEdgeError(f"{author!r} vouches for itself; drop that edge, or refuse the author's list")
         for kind, stated, allowed in (
-            ("trust", len(edges.trust), self._limits.trust_edges),
-            ("item", len(edges.items), self._limits.item_edges),
+            ("trust", len(edges.trust), self.limits.trust_edges),
+            ("item", len(edges.items), self.limits.item_edges),
         ):
             if stated > allowed:
                 raise TooManyEdgesError(
@@ -143,55 +202,56 @@ class TrustGraph:
                     "keep the strongest and publish again"
                 )
 
-    def remove(self, author: Hashable) -> bool:
-        """Forget an author's list; others' edges to it remain. Returns whether there was one."""
-        return self._lists.pop(author, None) is not None
+    def _state_trust(self, number: int, columns: Ints, weights: Floats) -> None:
+        self.trust_rows.state(number, columns, weights)
+        self.changes.add(number)
 
-    def set_hits(self, hits: Mapping[Hashable, float]) -> None:
-        """Say how often walks visit each author (absent: never); when room is needed the fewest go first."""
-        self._hits = dict(hits)
+    def _evict(self) -> tuple[Hashable, ...]:
+        if self._hit_counts is None or len(self._hit_counts) < len(self.peers):
+            self._hit_counts = self._counted_hits()
+        authors = np.fromiter(self._age, np.int64, len(self._age))
+        victim = int(authors[np.argmin(self._hit_counts[authors])])  # the first of the fewest is the oldest
+        self._forget(victim)
+        return (self.peers.keys[victim],)
 
-    def snapshot(self) -> GraphSnapshot:
-        """Freeze the graph into arrays.
+    def _counted_hits(self) -> Floats:
+        """float64 [room for more peers than there are]: hits by number, infinite for pinned authors."""
+        counts = np.zeros(2 * len(self.peers))
+        for keys in (self._hits, dict.fromkeys(self._pinned, np.inf)):
+            numbers = np.fromiter(map(self.peers.find, keys), np.int64, len(keys))
+            hits = np.fromiter(keys.values(), np.float64, len(keys))
+            counts[numbers[numbers >= 0]] = hits[numbers >= 0]
+        return counts
 
-        Its cost grows with the number of edges, so take one per batch of changes.
-        """
-        authors = list(self._lists)
-        trust = [sides[0] for sides in self._lists.values()]
-        items = [sides[1] for sides in self._lists.values()]
-        peer_keys = _ordered({*authors, *chain.from_iterable(side.keys for side in trust)})
-        item_keys = _ordered(set(chain.from_iterable(side.keys for side in items)))
-        peer_index = {key: index for index, key in enumerate(peer_keys)}
-        item_index = {key: index for index, key in enumerate(item_keys)}
-        rows = np.fromiter((peer_index[author] for author in authors), dtype=np.int64, count=len(authors))
-        peer_items = _matrix(rows, items, item_index, len(peer_keys))
-        return GraphSnapshot(
-            peers=peer_keys,
-            items=item_keys,
-            peer_index=peer_index,
-            item_index=item_index,
-            trust=_matrix(rows, trust, peer_index, len(peer_keys)),
-            peer_items=peer_items,
-            item_peers=peer_items.transposed(),
-        )
+    def _forget(self, number: int) -> None:
+        self._state_trust(number, np.empty(0, np.int64), np.empty(0))
+        self.item_rows.put(number, np.empty(0, np.int32), np.empty(0), np.empty(0, np.int32))
+        del self._age[number]
+
+    def _tidy(self) -> None:
+        """Give numbers anew when most of them name nothing any more: an attacker's made-up keys must not pile up."""
+        if max(len(self.peers), len(self.items)) < self._renumber_at:
+            return
+        authors = np.fromiter(self._age, np.int64, len(self._age))
+        _, trust = self.trust_rows.gathered(authors)
+        _, items = self.item_rows.gathered(authors)
+        peers = np.union1d(authors, trust[0])
+        listed = np.unique(items[0])
+        self._renumber_at = max(_RENUMBER_FROM, 2 * len(peers), 2 * len(listed))
+        if 2 * len(peers) > len(self.peers) and 2 * len(listed) > len(self.items):
+            return
+        peer_number, item_number = _places(peers, len(self.peers)), _places(listed, len(self.items))
+        self.peers = KeyTable([self.peers.keys[number] for number in peers.tolist()])
+        self.items = KeyTable([self.items.keys[number] for number in listed.tolist()])
+        self.trust_rows.renumber(peers, peer_number)
+        self.item_rows.renumber(peers, item_number)
+        self._age = dict.fromkeys(peer_number[authors].tolist())
+        self.changes, self._hit_counts = ChangeLog(), None
+        self.generation += 1
 
 
-def _ordered(keys: set[Hashable]) -> tuple[Hashable, ...]:
-    """Sort keys, so that neither arrival nor hashing decides an index."""
-    try:
-        return tuple(sorted(keys))  # type: ignore[type-var]
-    except TypeError:  # keys of several types, or of one without an order
-        return tuple(sorted(keys, key=lambda key: (type(key).__qualname__, repr(key))))
-
-
-def _matrix(
-    rows: np.ndarray[tuple[int], np.dtype[np.int64]],
-    sides: Sequence[_Side],
-    index: Mapping[Hashable, int],
-    n_rows: int,
-) -> WeightedRows:
-    lengths = np.fromiter((len(side.keys) for side in sides), dtype=np.int64, count=len(sides))
-    keys = chain.from_iterable(side.keys for side in sides)
-    columns = np.fromiter(map(index.__getitem__, keys), dtype=np.int64, count=int(lengths.sum()))
-    weights = np.concatenate([side.weights for side in sides]) if sides else np.empty(0)
-    return WeightedRows.from_edges(np.repeat(rows, lengths), columns, weights, n_rows, len(index))
+def _places(kept: Ints, count: int) -> Ints:
+    """int64 [count]: the place of each kept number among the kept, −1 for the others."""
+    places = np.full(count, -1, dtype=np.int64)
+    places[kept] = np.arange(len(kept))
+    return places

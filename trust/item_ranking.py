@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from trust.graph import GraphSnapshot
+from trust.graph import TrustGraph
 from trust.peer_ranking import PeerRanking, Shares
 from trust.rows import Floats, Ints, WeightedRows
 
@@ -27,6 +28,9 @@ class ItemScore:
             one.
         friends: The ego's direct friends through whom those supporters were reached, with shares.
         n_supporters: Number of supporters.
+        steps: How far the supporters are: mean number of trust steps from the ego, weighted by their shares; 0
+            without supporters.
+        newest_day: Day of the newest edge to the item by a trusted peer; None where no such edge has a day.
     """
 
     item: Hashable
@@ -35,6 +39,8 @@ class ItemScore:
     supporters: Shares
     friends: Shares
     n_supporters: int
+    steps: float
+    newest_day: int | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,50 +48,67 @@ class ItemColumns:
     """An item ranking as aligned arrays, best first.
 
     Attributes:
-        item: int64 [ranked], index into the snapshot's items.
+        item: int64 [ranked], the graph's number of an item.
         score: float64 [ranked].
         hits: int64 [ranked].
-        supporters: place in this ranking → index of a peer, shares sum to 1 per row.
+        newest_day: int64 [ranked], −1 where no day is known.
+        supporters: place in this ranking → the graph's number of a peer, shares sum to 1 per row.
     """
 
     item: Ints
     score: Floats
     hits: Ints
+    newest_day: Ints
     supporters: WeightedRows
 
     @classmethod
     def empty(cls) -> ItemColumns:
         """Nothing is ranked."""
         none = np.empty(0, np.int64)
-        return cls(none, np.empty(0), none, WeightedRows.empty(0))
+        return cls(none, np.empty(0), none, none, WeightedRows.empty(0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unvisited:
+    """Items that trusted peers list and no walk, or too few, came to.
+
+    Attributes:
+        item: int64 [items], the graph's number.
+        weight: float64 [items], sum over the trusted peers that list it of trust × affinity.
+        peer: int64 [items], the peer that contributes most.
+    """
+
+    item: Ints
+    weight: Floats
+    peer: Ints
 
 
 class ItemRanking:
-    """Items by score, best first, the ego's own among them; equal scores in the snapshot's order."""
+    """Items by score, best first, the ego's own among them; equal scores in order of arrival in the graph."""
 
-    def __init__(self, snapshot: GraphSnapshot, peers: PeerRanking, columns: ItemColumns) -> None:
-        """Wrap the columns computed on a snapshot.
+    def __init__(self, graph: TrustGraph, peers: PeerRanking, columns: ItemColumns, unvisited: Unvisited) -> None:
+        """Wrap the columns computed on a graph.
 
         Args:
-            snapshot: The graph that was walked.
+            graph: The graph that was walked; it may change afterwards.
             peers: The ranking that trust came from; it knows through which friends a supporter was reached.
             columns: The ranked items.
+            unvisited: What exploration draws from.
         """
-        self._snapshot = snapshot
-        self._peers = peers
-        self._columns = columns
-        self._place = {snapshot.items[index]: place for place, index in enumerate(columns.item.tolist())}
-        self._scores: tuple[ItemScore, ...] | None = None
+        self._items, self._peer_keys = graph.items.keys, graph.peers.keys
+        self._peers, self._columns, self._unvisited = peers, columns, unvisited
 
     def __len__(self) -> int:
-        return len(self._place)
+        return len(self._columns.item)
 
-    @property
+    @cached_property
+    def _place(self) -> dict[Hashable, int]:
+        return {self._items[number]: place for place, number in enumerate(self._columns.item.tolist())}
+
+    @cached_property
     def scores(self) -> tuple[ItemScore, ...]:
         """All ranked items, best first."""
-        if self._scores is None:
-            self._scores = self.top(len(self))
-        return self._scores
+        return self.top(len(self))
 
     def top(self, count: int) -> tuple[ItemScore, ...]:
         """The best `count` items, without building the rest."""
@@ -96,22 +119,47 @@ class ItemRanking:
         place = self._place.get(item)
         return 0.0 if place is None else float(self._columns.score[place])
 
+    def explore(self, count: int, seed: int) -> tuple[tuple[Hashable, Hashable], ...]:
+        """Draw items that trusted peers list and that are not ranked, for the share of a list that is kept for trying.
+
+        Drawn without replacement by trust × affinity, so a crowd of Sybils gets no more of these places than its
+        bounded share of trust, and strangers get none.
+
+        Args:
+            count: Most items to draw.
+            seed: Decides the draw.
+
+        Returns:
+            (item, the trusted peer that contributes most) pairs.
+        """
+        left = self._unvisited
+        count = min(count, len(left.item))
+        # Exponential races (Efraimidis and Spirakis 2006): the first arrivals are a weighted draw without replacement.
+        arrival = np.random.default_rng(seed).exponential(size=len(left.item)) / left.weight
+        drawn = np.argsort(arrival, kind="stable")[:count]
+        pairs = zip(left.item[drawn].tolist(), left.peer[drawn].tolist(), strict=True)
+        return tuple((self._items[item], self._peer_keys[peer]) for item, peer in pairs)
+
     def _at(self, place: int) -> ItemScore:
         columns = self._columns
-        supporters = self._supporters(columns.supporters, place)
+        supporters = self._supporters(place)
+        day = int(columns.newest_day[place])
         return ItemScore(
-            item=self._snapshot.items[columns.item[place]],
+            item=self._items[columns.item[place]],
             score=float(columns.score[place]),
             hits=int(columns.hits[place]),
             supporters=supporters,
             friends=self._friends(supporters),
             n_supporters=len(supporters),
+            steps=sum(share * self._peers.steps_to(peer) for peer, share in supporters),
+            newest_day=day if day >= 0 else None,
         )
 
-    def _supporters(self, rows: WeightedRows, place: int) -> Shares:
+    def _supporters(self, place: int) -> Shares:
+        rows = self._columns.supporters
         pairs = zip(rows.row(place).tolist(), rows.row_shares(place).tolist(), strict=True)
         by_share = sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
-        return tuple((self._snapshot.peers[peer], share) for peer, share in by_share)
+        return tuple((self._peer_keys[peer], share) for peer, share in by_share)
 
     def _friends(self, supporters: Shares) -> Shares:
         """Spread each supporter's share over the friends that led to it."""
@@ -119,5 +167,5 @@ class ItemRanking:
         for peer, share in supporters:
             for friend, part in self._peers.via_of(peer):
                 shares[friend] = shares.get(friend, 0.0) + share * part
-        by_share = sorted(shares.items(), key=lambda pair: (-pair[1], self._snapshot.peer_index.get(pair[0], -1)))
-        return tuple(by_share)
+        # Of equal shares the friend met first comes first: that of the stronger supporter.
+        return tuple(sorted(shares.items(), key=lambda pair: -pair[1]))

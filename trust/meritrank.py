@@ -16,19 +16,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trust.cut_peers import CoVisits, CutPeers
+from trust.cut_peers import CutPeers
 from trust.errors import ConfigError
-from trust.graph import GraphSnapshot
-from trust.peer_ranking import PeerColumns, PeerRanking
-from trust.rows import Bools, Floats, Ints, WeightedRows
-from trust.walks import Visits, visits, walk_nodes
+from trust.graph import TrustGraph
+from trust.kernels import CoVisits, find_kernels
+from trust.peer_ranking import PeerColumns, PeerRanking, PeerScore, WalkLog
+from trust.rows import Bools, Floats, Ints
+from trust.stored_walks import StoredWalks
 
 MAX_WALKS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class MeritRankConfig:
-    """How to walk and how to score. Epoch decay γ is applied to edge weights beforehand, by `decay`.
+    """How to walk and how to score. Epoch decay γ is applied to edge weights beforehand (`AuthorEdges.dated`).
 
     For any number of Sybils behind one attacker their scores sum to at most
     (1 − beta·prior_share)·(1 − alpha)/alpha times the share of walks that reach the attacker.
@@ -41,6 +42,9 @@ class MeritRankConfig:
         min_hits: Peers hit by fewer walks are not ranked.
         prior_hits: Pseudo-hits n0 that smooth the bottleneck share.
         prior_share: Bottleneck share b0 of those pseudo-hits, in [0, 1].
+        agreeing_friends: If above 0, a stranger scores no more than the least that walks through any one of the ego's
+            so many most trusted friends give it (the idea of Min-PPR, arXiv 1803.05001): a region that hangs behind one
+            friend is worth nothing to the others. Costs strangers whom only some friends know.
 
     Raises:
         ConfigError: A value is out of range.
@@ -53,6 +57,7 @@ class MeritRankConfig:
     min_hits: int = 3
     prior_hits: float = 20.0
     prior_share: float = 0.5
+    agreeing_friends: int = 0
 
     def __post_init__(self) -> None:
         if not 0.0 < self.alpha < 1.0:
@@ -66,115 +71,195 @@ class MeritRankConfig:
             )
         if not 0.0 <= self.prior_hits < float("inf"):
             raise ConfigError(f"prior_hits must be finite and at least 0, got {self.prior_hits}")
+        if self.agreeing_friends < 0:
+            raise ConfigError(f"agreeing_friends must be at least 0, got {self.agreeing_friends}")
+
+
+class PeerWalks:
+    """The ego's stored walks over a graph, and the scores they give; repaired after a change, not drawn anew.
+
+    score(v) = (hits(v) − bad(v))/W · (1 − β·b̂(v)),  b̂(v) = (max over x of co(x, v) + n0·b0)/(hits(v) + n0), where
+    co(x, v) counts the walks that met x before v, x being any peer but the ego, and bad(v) counts those of v's walks
+    that ended at a blocked peer: whoever leads to someone the ego rejects loses trust in proportion. Direct friends of
+    the ego have b̂ = 0. A blocked peer is a dead end and scores nothing, whoever vouches for it.
+
+    Not thread-safe; the graph must not change during a call. Scores depend on the seed, the graph's numbering and the
+    changes seen so far, all of them deterministic.
+    """
+
+    def __init__(
+        self,
+        graph: TrustGraph,
+        ego: Hashable,
+        config: MeritRankConfig | None = None,
+        seed: int = 0,
+        *,
+        blocked: Set[Hashable] = frozenset(),
+        accelerate: bool | None = None,
+    ) -> None:
+        """Draw all walks.
+
+        Args:
+            graph: The graph; changes to it are taken up at the next `ranking` or `top`.
+            ego: Whose view; a peer without trust edges (or not in the graph) gets an empty ranking.
+            config: Settings.
+            seed: Decides every draw.
+            blocked: Peers the ego rejects.
+            accelerate: True insists on numba, False on numpy; None takes numba where it is installed. Results are the
+                same.
+
+        Raises:
+            ConfigError: numba was insisted on and is not installed.
+        """
+        self._graph, self._ego, self._config = graph, ego, config or MeritRankConfig()
+        self._kernels = find_kernels(accelerate)
+        self._stored = StoredWalks(
+            graph,
+            ego,
+            count=self._config.walks,
+            alpha=self._config.alpha,
+            max_length=self._config.max_length,
+            seed=seed,
+            blocked=blocked - {ego},
+            kernels=self._kernels,
+        )
+        self._ranking: PeerRanking | None = None
+
+    @property
+    def kernels(self) -> str:
+        """Which library the inner loops run on: numpy or numba."""
+        return self._kernels.name
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the walks and their counters, in bytes."""
+        return self._stored.bytes
+
+    def block(self, peers: Set[Hashable]) -> None:
+        """Say whom the ego rejects, in place of what was said before."""
+        self._stored.block(peers - {self._ego})
+        self._ranking = None
+
+    def refresh(self) -> int:
+        """Catch up with the graph; returns how many walks changed their way. `ranking` and `top` do this themselves."""
+        before = self._stored.version
+        rerouted = self._stored.refresh()
+        if self._stored.version != before:
+            self._ranking = None
+        return rerouted
+
+    def ranking(self) -> PeerRanking:
+        """Rank all peers that enough walks hit."""
+        self.refresh()
+        direct = self._direct()
+        if self._ranking is None or not np.array_equal(direct, self._ranking.direct):
+            self._ranking = self._ranked(direct)
+        return self._ranking
+
+    def top(self, count: int) -> tuple[PeerScore, ...]:
+        """The best `count` peers of `ranking`, scoring only those that can be among them."""
+        self.refresh()
+        config, hits, direct = self._config, self._stored.hits, self._direct()
+        if self._ranking is not None or config.agreeing_friends or count < 1:
+            return self.ranking().top(count)
+        friends = np.flatnonzero(direct & (hits >= config.min_hits))
+        reached = np.where(direct, 0, hits)
+        at_least = np.cumsum(np.bincount(reached)[::-1])[::-1]  # strangers by how many hits they have or more
+        most = count
+        while True:
+            fewest = max(int(np.searchsorted(-at_least, -most, side="right")), config.min_hits)
+            strangers = np.flatnonzero(reached >= fewest)
+            columns, _ = self._columns(np.union1d(friends, strangers), direct)
+            surely = len(columns.peer) >= count and columns.score[count - 1] > self._bound(fewest - 1)
+            if surely or fewest == config.min_hits:
+                return columns.top(count, self._graph.peers.keys)
+            most *= 4
+
+    def _bound(self, hits: int) -> float:
+        """The most that a stranger with so many hits can score."""
+        config = self._config
+        least = config.prior_hits * config.prior_share / max(hits + config.prior_hits, 1.0)
+        return hits / config.walks * (1.0 - config.beta * least)
+
+    def _direct(self) -> Bools:
+        """Whom the ego itself vouches for, bool [nodes]."""
+        direct = np.zeros(len(self._stored.hits), dtype=np.bool_)
+        if self._stored.walks.ego >= 0:
+            direct[self._graph.trust_rows.row(self._stored.walks.ego)[0]] = True
+        return direct
+
+    def _ranked(self, direct: Bools) -> PeerRanking:
+        stored = self._stored
+        ranked = np.flatnonzero(stored.hits >= self._config.min_hits)
+        columns, shared = self._columns(ranked, direct)
+        cuts = CutPeers.of(shared, stored.hits, direct)
+        log = WalkLog.of(stored.walks, direct)
+        return PeerRanking(self._graph, columns, stored.hits.copy(), cuts, log, direct)
+
+    def _columns(self, peers: Ints, direct: Bools) -> tuple[PeerColumns, CoVisits]:
+        """Score some peers (numbers, ascending) that have hits, and put them in order."""
+        config, hits = self._config, self._stored.hits
+        strangers = np.flatnonzero(~direct[peers])
+        shared = self._kernels.co_visits(self._stored.walks, peers[strangers], hits)
+        count = hits[peers]
+        bottleneck = np.zeros(len(peers))
+        prior = config.prior_hits * config.prior_share
+        weight = np.maximum(count[strangers] + config.prior_hits, 1.0)
+        bottleneck[strangers] = np.minimum((shared.largest + prior) / weight, 1.0)
+        score = self._good_hits(peers) / config.walks * (1.0 - config.beta * bottleneck)
+        if config.agreeing_friends:
+            least = self._least_of_friends()[peers]
+            score[strangers] = np.minimum(
+                score[strangers], least[strangers] * (1.0 - config.beta * bottleneck[strangers])
+            )
+        order = np.lexsort((peers, -score))
+        order = order[score[order] > 0.0]
+        columns = PeerColumns(peers[order], score[order], count[order], bottleneck[order], direct[peers[order]])
+        return columns, shared
+
+    def _good_hits(self, peers: Ints) -> Ints:
+        """int64 [peers]: hits by walks that did not end at a blocked peer; 0 for blocked ones."""
+        stored = self._stored
+        numbers = {self._graph.peers.find(peer) for peer in stored.blocked} - {-1}
+        if not numbers:
+            return stored.hits[peers]
+        rejected = np.zeros(len(stored.hits) + 1, dtype=np.bool_)
+        rejected[list(numbers)] = True
+        spoilt = np.zeros(len(stored.walks.bounds) - 1, dtype=np.bool_)
+        spoilt[stored.walks.walk[rejected[stored.walks.cells]]] = True
+        bad = stored.walks.cells[stored.walks.first & spoilt[stored.walks.walk]]
+        return (stored.hits - np.bincount(bad, minlength=len(stored.hits)))[peers]
+
+    def _least_of_friends(self) -> Floats:
+        """float64 [nodes]: smallest share, over the most trusted friends, of walks through a friend that hit a node.
+
+        Only what a walk meets before it comes back to the ego counts: afterwards it may leave by another friend.
+        """
+        walks, hits = self._stored.walks, self._stored.hits
+        columns, weights = self._graph.trust_rows.row(walks.ego)[:2]
+        starts = walks.bounds[:-1]
+        going = np.flatnonzero(starts < walks.bounds[1:])
+        through = np.full(len(starts), -1, dtype=np.int64)
+        through[going] = walks.cells[starts[going]]
+        returns = np.cumsum(walks.cells == walks.ego)
+        before = np.concatenate(([0], returns))[starts[walks.walk]]
+        counted = walks.first & (returns == before)
+        least = np.full(len(hits), np.inf)
+        for friend in columns[np.argsort(-weights, kind="stable")][: self._config.agreeing_friends]:
+            mine = counted & (through[walks.walk] == friend)
+            share = np.bincount(walks.cells[mine], minlength=len(hits)) / max(int((through == friend).sum()), 1)
+            least = np.minimum(least, share)
+        return least
 
 
 def rank_peers(
-    snapshot: GraphSnapshot,
+    graph: TrustGraph,
     ego: Hashable,
-    config: MeritRankConfig,
-    rng: np.random.Generator,
+    config: MeritRankConfig | None = None,
+    seed: int = 0,
     *,
     blocked: Set[Hashable] = frozenset(),
+    accelerate: bool | None = None,
 ) -> PeerRanking:
-    """Rank the peers that random walks from the ego reach.
-
-    score(v) = hits(v)/W · (1 − β·b̂(v)),  b̂(v) = (max over x of co(x, v) + n0·b0)/(hits(v) + n0), where
-    co(x, v) counts the walks that met x before v, x being any peer but the ego. Direct friends of the ego
-    have b̂ = 0.
-
-    Args:
-        snapshot: The graph.
-        ego: Whose view; a peer without trust edges (or not in the graph) gets an empty ranking.
-        config: Settings.
-        rng: Source of randomness; the same state on the same snapshot gives the same ranking.
-        blocked: Peers the ego rejects: edges to them are cut before walking, so they and what only they lead
-            to score nothing.
-    """
-    start = snapshot.peer_index.get(ego)
-    rows = _without(snapshot, blocked - {ego})
-    n_peers = len(snapshot.peers)
-    if start is None:
-        return PeerRanking(snapshot, PeerColumns.empty(), np.zeros(n_peers, dtype=np.int64), CutPeers.none(n_peers))
-    direct = np.zeros(n_peers, dtype=np.bool_)
-    direct[rows.row(start)] = True
-
-    seen = _not_at(start, visits(walk_nodes(rows, start, config.walks, config.alpha, config.max_length, rng)))
-    unit_walk, unit_node = seen.walk[seen.first], seen.node[seen.first]
-    hits = np.bincount(unit_node, minlength=n_peers)
-    ranked = hits >= config.min_hits
-    shared = _co_visits(unit_walk, unit_node, ranked & ~direct)
-    bottleneck = _smoothed(shared.largest(n_peers), hits, config)
-    bottleneck[direct] = 0.0
-    score = hits / config.walks * (1.0 - config.beta * bottleneck)
-
-    order = np.flatnonzero(ranked & (score > 0.0))
-    order = order[np.lexsort((order, -score[order]))]
-    via = _via(_last_direct_friend(seen, direct)[seen.first], unit_node, order, n_peers)
-    columns = PeerColumns(order, score[order], hits[order], bottleneck[order], direct[order], via)
-    return PeerRanking(snapshot, columns, hits, CutPeers.of(shared, hits, direct))
-
-
-def _without(snapshot: GraphSnapshot, blocked: Set[Hashable]) -> WeightedRows:
-    cut = [snapshot.peer_index[peer] for peer in blocked if peer in snapshot.peer_index]
-    if not cut:
-        return snapshot.trust
-    factors = np.ones(len(snapshot.peers))
-    factors[cut] = 0.0
-    return snapshot.trust.reweighted(factors)
-
-
-def _not_at(node: int, seen: Visits) -> Visits:
-    others = seen.node != node
-    return Visits(seen.place[others], seen.walk[others], seen.node[others], seen.first[others])
-
-
-def _smoothed(shared: Ints, hits: Ints, config: MeritRankConfig) -> Floats:
-    weight = hits + config.prior_hits
-    prior = config.prior_hits * config.prior_share
-    smoothed: Floats = (shared + prior) / np.maximum(weight, 1.0)
-    return np.minimum(smoothed, 1.0)
-
-
-def _co_visits(walk: Ints, node: Ints, wanted: Bools) -> CoVisits:
-    """co(x, v) for each wanted v and each x that came before it.
-
-    Lists every (v, x before v in the same walk) pair, sorts them as packed integers and counts runs: memory
-    follows the walks, not the square of the peers.
-
-    Args:
-        walk: int64 [unit hits], walk of each unit hit, in walk order.
-        node: int64 [unit hits], node of each unit hit, in the order of the walk.
-        wanted: bool [peers].
-    """
-    n_peers = len(wanted)
-    new_walk = np.flatnonzero(np.diff(walk, prepend=-1))
-    walk_start = np.repeat(new_walk, np.diff(new_walk, append=len(walk)))
-    target = np.flatnonzero(wanted[node] & (walk_start < np.arange(len(walk))))
-    before = target - walk_start[target]  # how many peers precede each target in its walk
-    pair_start = np.cumsum(before) - before
-    source = np.arange(int(before.sum())) + np.repeat(walk_start[target] - pair_start, before)
-    # Half as wide integers sort about twice as fast; most graphs are small enough for them.
-    packing = np.dtype(np.uint32 if n_peers < 2**16 else np.int64)
-    pairs = np.repeat((node[target] * n_peers).astype(packing), before) + node.astype(packing)[source]
-    pairs.sort()
-    run = np.flatnonzero(np.concatenate((np.ones(min(1, len(pairs)), np.bool_), pairs[1:] != pairs[:-1])))
-    walks_shared = np.diff(run, append=len(pairs))
-    distinct = pairs[run].astype(np.int64)
-    return CoVisits(distinct // n_peers, distinct % n_peers, walks_shared)
-
-
-def _last_direct_friend(seen: Visits, direct: Bools) -> Ints:
-    """int64 [visits]: the direct friend most recently met at or before each visit of its walk.
-
-    The first peer of every walk is a direct friend, so filling forward never crosses into the walk before.
-    """
-    latest = np.maximum.accumulate(np.where(direct[seen.node], np.arange(len(seen.node)), 0))
-    return seen.node[latest]
-
-
-def _via(friend: Ints, node: Ints, order: Ints, n_peers: int) -> WeightedRows:
-    place = np.full(n_peers, -1, dtype=np.int64)
-    place[order] = np.arange(len(order))
-    kept = place[node] >= 0
-    pairs, counts = np.unique(place[node][kept] * n_peers + friend[kept], return_counts=True)
-    return WeightedRows.from_edges(pairs // n_peers, pairs % n_peers, counts.astype(np.float64), len(order), n_peers)
+    """Rank the peers that random walks from the ego reach, once; see `PeerWalks`, which keeps its walks."""
+    return PeerWalks(graph, ego, config, seed, blocked=blocked, accelerate=accelerate).ranking()

@@ -1,18 +1,20 @@
-"""What a node walk found: peers with scores, in order, with the friends they were reached through.
+"""What a node walk found: peers with scores, in order, and how the walks came to them.
 
 Holds results only; `meritrank` computes them. Scores are kept as arrays and become `PeerScore` values when
-read.
+read; ways are worked out when first asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from trust.cut_peers import CutPeers
-from trust.graph import GraphSnapshot
+from trust.graph import TrustGraph
+from trust.kernels import ENDED, Nodes, WalkCells
 from trust.rows import Bools, Floats, Ints, WeightedRows
 
 Shares = tuple[tuple[Hashable, float], ...]
@@ -25,13 +27,11 @@ class PeerScore:
 
     Attributes:
         peer: The peer.
-        score: Share of walks that hit it, times 1 − β·bottleneck; in (0, 1].
+        score: Share of walks that hit it and met nobody blocked, times 1 − β·bottleneck; in (0, 1].
         hits: Number of walks that hit it.
         bottleneck: Smoothed largest share of those walks that came through one other peer; 0 for a direct
             friend.
         direct: Whether the ego itself vouches for it.
-        via: Direct friends with the share of its walks that came through each, by the last direct friend
-            before the peer; a direct friend is reached via itself. Sums to 1.
     """
 
     peer: Hashable
@@ -39,7 +39,6 @@ class PeerScore:
     hits: int
     bottleneck: float
     direct: bool
-    via: Shares
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,12 +46,11 @@ class PeerColumns:
     """A peer ranking as aligned arrays, best first.
 
     Attributes:
-        peer: int64 [ranked], index into the snapshot's peers.
+        peer: int64 [ranked], the graph's number of a peer.
         score: float64 [ranked].
         hits: int64 [ranked].
         bottleneck: float64 [ranked].
         direct: bool [ranked].
-        via: place in this ranking → index of a direct friend, shares sum to 1 per row.
     """
 
     peer: Ints
@@ -60,85 +58,147 @@ class PeerColumns:
     hits: Ints
     bottleneck: Floats
     direct: Bools
-    via: WeightedRows
+
+    def top(self, count: int, keys: Sequence[Hashable]) -> tuple[PeerScore, ...]:
+        """The first `count` as values, named by `keys`."""
+        columns = (self.peer, self.score, self.hits, self.bottleneck, self.direct)
+        rows = zip(*(column[:count].tolist() for column in columns), strict=True)
+        return tuple(PeerScore(keys[peer], *values) for peer, *values in rows)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WalkLog:
+    """The unit hits of all walks at one moment, in walk order: what ways are read from.
+
+    Attributes:
+        node: int32 [hits], who was hit.
+        friend: int32 [hits], the direct friend most recently met at or before that.
+        step: int32 [hits], how many steps from the ego.
+    """
+
+    node: Nodes
+    friend: Nodes
+    step: Ints
 
     @classmethod
-    def empty(cls) -> PeerColumns:
-        """Nobody is ranked."""
-        none = np.empty(0, np.int64)
-        return cls(none, np.empty(0), none, np.empty(0), np.empty(0, np.bool_), WeightedRows.empty(0))
+    def of(cls, walks: WalkCells, direct: Bools) -> WalkLog:
+        """Copy what is needed.
+
+        Args:
+            walks: the walks.
+            direct: bool [nodes], direct friends of the ego. The first peer of every walk is one, so filling forward
+                never crosses into the walk before.
+        """
+        place = np.arange(len(walks.cells))
+        latest = np.maximum.accumulate(np.where(direct[walks.cells] & (walks.cells != ENDED), place, 0))
+        unit = np.flatnonzero(walks.first)
+        step = unit - walks.bounds[walks.walk[unit]] + 1
+        return cls(walks.cells[unit], walks.cells[latest[unit]], step)
 
 
 class PeerRanking:
-    """Peers by score, best first, if they reach the minimum of hits; equal scores in the snapshot's order."""
+    """Peers by score, best first, if they reach the minimum of hits; equal scores in order of arrival in the graph."""
 
-    def __init__(self, snapshot: GraphSnapshot, columns: PeerColumns, all_hits: Ints, cuts: CutPeers) -> None:
-        """Wrap the columns computed on a snapshot.
+    def __init__(
+        self, graph: TrustGraph, columns: PeerColumns, all_hits: Ints, cuts: CutPeers, log: WalkLog, direct: Bools
+    ) -> None:
+        """Wrap the columns computed on a graph.
 
         Args:
-            snapshot: The graph that was walked.
+            graph: The graph that was walked; it may change afterwards.
             columns: The ranked peers.
-            all_hits: int64 [peers of the snapshot], hits before any minimum.
-            cuts: through whom peers of the snapshot were reached.
+            all_hits: int64 [nodes], hits before any minimum.
+            cuts: Through whom peers were reached.
+            log: Unit hits of the walks.
+            direct: bool [nodes], direct friends of the ego.
         """
-        self._keys = snapshot.peers
-        self._columns = columns
-        self._all_hits = all_hits
-        self.cuts = cuts
-        self._place = {self._keys[index]: place for place, index in enumerate(columns.peer.tolist())}
-        self._scores: tuple[PeerScore, ...] | None = None
+        self.columns, self.cuts, self.direct = columns, cuts, direct
+        self._peers, self._keys, self._all_hits, self._log = graph.peers, graph.peers.keys, all_hits, log
 
     def __len__(self) -> int:
-        return len(self._place)
+        return len(self.columns.peer)
 
-    @property
+    @cached_property
+    def _place(self) -> dict[Hashable, int]:
+        return {self._keys[number]: place for place, number in enumerate(self.columns.peer.tolist())}
+
+    @cached_property
     def scores(self) -> tuple[PeerScore, ...]:
         """All ranked peers, best first."""
-        if self._scores is None:
-            self._scores = self.top(len(self))
-        return self._scores
+        return self.top(len(self))
 
     def top(self, count: int) -> tuple[PeerScore, ...]:
         """The best `count` peers, without building the rest."""
-        return tuple(self._at(place) for place in range(min(count, len(self))))
+        return self.columns.top(count, self._keys)
 
     def score_of(self, peer: Hashable) -> float:
         """A peer's score; 0 for a peer that is not ranked."""
         place = self._place.get(peer)
-        return 0.0 if place is None else float(self._columns.score[place])
+        return 0.0 if place is None else float(self.columns.score[place])
 
     def via_of(self, peer: Hashable) -> Shares:
-        """The direct friends through whom walks reached a peer; empty for a peer that is not ranked."""
+        """The direct friends through whom walks reached a peer, with the share of its walks that came through each.
+
+        The last direct friend before the peer counts; a direct friend is reached via itself. Shares sum to 1. Empty for
+        a peer that is not ranked.
+        """
         place = self._place.get(peer)
         if place is None:
             return ()
-        via = self._columns.via
-        pairs = zip(via.row(place).tolist(), via.row_shares(place).tolist(), strict=True)
+        pairs = zip(self.via.row(place).tolist(), self.via.row_shares(place).tolist(), strict=True)
         by_share = sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
         return tuple((self._keys[friend], share) for friend, share in by_share)
+
+    def steps_to(self, peer: Hashable) -> float:
+        """How far a peer is: the mean number of steps that walks took to it; 0 for a peer that is not ranked."""
+        place = self._place.get(peer)
+        return 0.0 if place is None else float(self.steps[place])
+
+    @cached_property
+    def via(self) -> WeightedRows:
+        """Place in this ranking → number of a direct friend; shares sum to 1 per row."""
+        n_nodes = len(self._all_hits)
+        place = self._log_places
+        kept = place >= 0
+        pairs, counts = np.unique(place[kept] * n_nodes + self._log.friend[kept], return_counts=True)
+        return WeightedRows.from_edges(pairs // n_nodes, pairs % n_nodes, counts.astype(np.float64), len(self), n_nodes)
+
+    @cached_property
+    def steps(self) -> Floats:
+        """float64 [ranked], mean number of steps of the walks to each ranked peer."""
+        kept = self._log_places >= 0
+        total = np.bincount(self._log_places[kept], weights=self._log.step[kept], minlength=len(self))
+        mean: Floats = total / self.columns.hits
+        return mean
+
+    @cached_property
+    def _log_places(self) -> Ints:
+        place = np.full(len(self._all_hits), -1, dtype=np.int64)
+        place[self.columns.peer] = np.arange(len(self))
+        return place[self._log.node]
 
     def hits(self) -> dict[Hashable, int]:
         """Hits of every peer that walks reached, below the minimum too: what a graph evicts by."""
         reached = np.flatnonzero(self._all_hits)
         pairs = zip(reached.tolist(), self._all_hits[reached].tolist(), strict=True)
-        return {self._keys[index]: hits for index, hits in pairs}
+        return {self._keys[number]: hits for number, hits in pairs}
 
-    def scores_in(self, snapshot: GraphSnapshot) -> Floats:
-        """float64 [peers of snapshot]: scores by the index of a snapshot, which may be a later one."""
-        scores = np.zeros(len(snapshot.peers))
-        index = [snapshot.peer_index.get(peer, -1) for peer in self._place]
-        known = np.array(index, dtype=np.int64)
-        scores[known[known >= 0]] = self._columns.score[known >= 0]
+    def scores_in(self, graph: TrustGraph) -> Floats:
+        """float64 [peers of graph]: scores by number, also if the graph has given numbers anew since."""
+        scores = np.zeros(len(graph.peers))
+        if graph.peers is self._peers:
+            scores[self.columns.peer] = self.columns.score
+            return scores
+        number = np.fromiter(map(graph.peers.find, self._place), np.int64, len(self))
+        scores[number[number >= 0]] = self.columns.score[number >= 0]
         return scores
 
-    def _at(self, place: int) -> PeerScore:
-        columns = self._columns
-        peer = self._keys[columns.peer[place]]
-        return PeerScore(
-            peer=peer,
-            score=float(columns.score[place]),
-            hits=int(columns.hits[place]),
-            bottleneck=float(columns.bottleneck[place]),
-            direct=bool(columns.direct[place]),
-            via=self.via_of(peer),
-        )
+    def renumbered(self, rows: WeightedRows, graph: TrustGraph) -> WeightedRows:
+        """Rows over a graph's numbers of ranked peers, over the numbers that this ranking and its `cuts` use."""
+        if graph.peers is self._peers:
+            return rows
+        mine = np.zeros(len(graph.peers), dtype=np.int64)
+        for peer, place in self._place.items():
+            if peer in graph.peers:
+                mine[graph.peers.find(peer)] = self.columns.peer[place]
+        return WeightedRows.of_rows(rows.indptr, mine[rows.columns], rows.shares, len(self._all_hits))

@@ -21,7 +21,7 @@ class WeightedRows:
 
     Attributes:
         indptr: int64 [rows + 1]; row r owns the entries indptr[r]:indptr[r + 1].
-        columns: int64 [entries], ascending inside a row.
+        columns: int64 [entries], ascending inside a row if made by `from_edges`.
         shares: float64 [entries], sum 1 in every row that has entries.
         cumulative: float64 [entries], row index + running sum of shares: ascending over ALL rows, so that one
             binary search serves walkers on different rows.
@@ -41,6 +41,11 @@ class WeightedRows:
         indptr = np.zeros(n_rows + 1, dtype=np.int64)
         np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
         return cls._normalised(indptr, columns[order], weights[order], n_columns)
+
+    @classmethod
+    def of_rows(cls, indptr: Ints, columns: Ints, weights: Floats, n_columns: int) -> WeightedRows:
+        """Normalise rows that lie one behind the other already; columns stay in their order."""
+        return cls._normalised(indptr, columns, weights, n_columns)
 
     @classmethod
     def empty(cls, n_columns: int) -> WeightedRows:
@@ -82,6 +87,13 @@ class WeightedRows:
     def has_entries(self) -> Bools:
         """Which rows a walker can leave, bool [rows]."""
         return np.diff(self.indptr) > 0
+
+    def picked(self, rows: Ints) -> WeightedRows:
+        """Return some rows, in the given order."""
+        length = np.diff(self.indptr)[rows]
+        indptr = np.concatenate(([0], np.cumsum(length)))
+        entry = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], length)
+        return self._normalised(indptr, self.columns[entry], self.shares[entry], self.n_columns)
 
     def reweighted(self, column_factors: Floats) -> WeightedRows:
         """Multiply every entry by its column's factor, drop the zeros, normalise each row again.

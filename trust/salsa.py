@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from trust.errors import ConfigError
-from trust.graph import GraphSnapshot
-from trust.item_ranking import ItemColumns, ItemRanking
+from trust.graph import TrustGraph
+from trust.item_ranking import ItemColumns, ItemRanking, Unvisited
 from trust.meritrank import MAX_WALKS
+from trust.peer_items import PeerItems
 from trust.peer_ranking import PeerRanking
 from trust.rows import Floats, Ints, WeightedRows
 from trust.walks import visits, walk_items
@@ -70,11 +71,11 @@ class SalsaConfig:
 
 
 def rank_items(
-    snapshot: GraphSnapshot,
+    graph: TrustGraph,
     ego: Hashable,
     peers: PeerRanking,
-    config: SalsaConfig,
-    rng: np.random.Generator,
+    config: SalsaConfig | None = None,
+    seed: int = 0,
 ) -> ItemRanking:
     """Rank the items that walks ego → item → peer → item … reach.
 
@@ -88,71 +89,76 @@ def rank_items(
     is a start only, never entered again; its own items are scored like others.
 
     Args:
-        snapshot: The graph.
+        graph: The graph.
         ego: Whose view; an ego that is not in the graph gets an empty ranking.
-        peers: The ego's trust, from `rank_peers`.
+        peers: The ego's trust, from `rank_peers` or `PeerWalks` on the same graph.
         config: Settings.
-        rng: Source of randomness; the same state on the same input gives the same ranking.
+        seed: Decides every draw: the same seed on the same input gives the same ranking.
     """
-    start = snapshot.peer_index.get(ego)
-    if start is None:
-        return ItemRanking(snapshot, peers, ItemColumns.empty())
+    config = config or SalsaConfig()
+    start = graph.peers.find(ego)
+    if start < 0:
+        return _nothing(graph, peers)
+    trust = peers.scores_in(graph)
     if config.trust_weighted:
-        first = entry = peers.scores_in(snapshot)
+        first = entry = trust
     else:
-        first = np.zeros(len(snapshot.peers))
-        first[snapshot.trust.row(start)] = snapshot.trust.row_shares(start)
-        entry = np.ones(len(snapshot.peers))
+        first, entry = np.zeros(len(trust)), np.ones(len(trust))
+        friends, _, shares, _ = graph.trust_rows.row(start)
+        first[friends] = shares
     entry[start] = 0.0
-    weights = _start_weights(snapshot.peer_items, start, first)
+    lists = PeerItems.of(graph, np.flatnonzero(entry + first + (np.arange(len(entry)) == start)))
+    weights = _start_weights(lists, start, first)
     productive = float(weights.sum())
     if productive == 0.0:
-        return ItemRanking(snapshot, peers, ItemColumns.empty())
+        return _nothing(graph, peers)
+    rng = np.random.default_rng(seed)
+    back = lists.back(entry[lists.peer])
     starts = _draw(weights, config.walks, rng)
-    back = snapshot.item_peers.reweighted(entry)
-    items, entered_from = walk_items(snapshot.peer_items, back, starts, config.alpha, config.max_hops, rng)
+    items, entered_from = walk_items(lists.forward, back, starts, config.alpha, config.max_hops, rng)
 
     seen = visits(items)
     unit_item = seen.node[seen.first]
-    unit_peer = entered_from.ravel()[seen.place[seen.first]].astype(np.int64)
-    hits = np.bincount(unit_item, minlength=len(snapshot.items))
+    unit_peer = lists.peer[entered_from.ravel()[seen.place[seen.first]]]
+    hits = np.bincount(unit_item, minlength=len(lists.item))
     order = np.flatnonzero(hits >= config.min_support)
-    factor = _connectivity(unit_item, unit_peer, order, hits, start, snapshot, peers, config)
+    supporters = _supporters(unit_item, unit_peer, order, start, len(trust), len(hits))
+    factor = _connectivity(hits[order], supporters, peers, graph, config)
     score = hits[order] / config.walks * productive * factor
     best = np.lexsort((order, -score))
-    order, score = order[best], score[best]
-    supporters = _supporters(unit_item, unit_peer, order, start, snapshot)
-    return ItemRanking(snapshot, peers, ItemColumns(order, score, hits[order], supporters))
+    newest = lists.newest_days(entry[lists.peer])[order[best]]
+    columns = ItemColumns(lists.item[order[best]], score[best], hits[order[best]], newest, supporters.picked(best))
+    return ItemRanking(graph, peers, columns, lists.unvisited(trust[lists.peer], hits < config.min_support, start))
+
+
+def _nothing(graph: TrustGraph, peers: PeerRanking) -> ItemRanking:
+    none = np.empty(0, np.int64)
+    return ItemRanking(graph, peers, ItemColumns.empty(), Unvisited(none, np.empty(0), none))
 
 
 def _connectivity(
-    item: Ints,
-    peer: Ints,
-    order: Ints,
-    hits: Ints,
-    ego: int,
-    snapshot: GraphSnapshot,
-    peers: PeerRanking,
-    config: SalsaConfig,
+    hits: Ints, supporters: WeightedRows, peers: PeerRanking, graph: TrustGraph, config: SalsaConfig
 ) -> Floats:
     """1 − β·b̂ per item: b̂ is the smoothed largest share of its support that passed through one stranger."""
     if not config.trust_weighted or config.beta == 0.0:
-        return np.ones(len(order))
-    largest = peers.cuts.largest_share(_supporters(item, peer, order, ego, snapshot))
+        return np.ones(len(hits))
+    largest = peers.cuts.largest_share(peers.renumbered(supporters, graph))
     prior = config.prior_hits * config.prior_share
-    smoothed = (largest * hits[order] + prior) / np.maximum(hits[order] + config.prior_hits, 1.0)
+    smoothed = (largest * hits + prior) / np.maximum(hits + config.prior_hits, 1.0)
     factor: Floats = 1.0 - config.beta * np.minimum(smoothed, 1.0)
     return factor
 
 
-def _start_weights(peer_items: WeightedRows, ego: int, first: Floats) -> Floats:
-    """Probability that a walk starts at each peer and finds an item there, float64 [peers]; sum at most 1."""
-    own = len(peer_items.row(ego))
+def _start_weights(lists: PeerItems, ego: int, first: Floats) -> Floats:
+    """Probability that a walk starts at each listed peer and finds an item there, float64 [peers]; sum at most 1."""
+    is_ego = lists.peer == ego
+    count = np.diff(lists.forward.indptr)
+    own = int(count[is_ego].sum())
     own_share = own / (own + OWN_ITEMS_HALF)
     total = float(first.sum())
-    weights: Floats = (1.0 - own_share) * first / total if total > 0.0 else np.zeros_like(first)
-    weights[ego] = own_share
-    return np.where(peer_items.has_entries(), weights, 0.0)
+    weights: Floats = first[lists.peer] * ((1.0 - own_share) / total if total > 0.0 else 0.0)
+    weights[is_ego] = own_share
+    return np.where(count > 0, weights, 0.0)
 
 
 def _draw(weights: Floats, count: int, rng: np.random.Generator) -> Ints:
@@ -163,9 +169,9 @@ def _draw(weights: Floats, count: int, rng: np.random.Generator) -> Ints:
     return starts
 
 
-def _supporters(item: Ints, peer: Ints, order: Ints, ego: int, snapshot: GraphSnapshot) -> WeightedRows:
-    n_peers = len(snapshot.peers)
-    place = np.full(len(snapshot.items), -1, dtype=np.int64)
+def _supporters(item: Ints, peer: Ints, order: Ints, ego: int, n_peers: int, n_items: int) -> WeightedRows:
+    """Place in `order` → number of a peer, by how many walks first entered the item from it."""
+    place = np.full(n_items, -1, dtype=np.int64)
     place[order] = np.arange(len(order))
     kept = (place[item] >= 0) & (peer != ego)
     pairs, counts = np.unique(place[item][kept] * n_peers + peer[kept], return_counts=True)

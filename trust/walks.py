@@ -1,8 +1,7 @@
-"""Batches of random walks that advance together, and which visits of a walk are first ones.
+"""Batches of item walks that advance together, and which visits of a walk are first ones.
 
 Knows nothing of scores. The only Python loop is over the steps of the longest walk. A walk's length is drawn
-before it starts (stopping with probability alpha before each step is a geometric number of steps), so a walk
-that meets a node without edges simply ends.
+before it starts (stopping with probability alpha before each hop is a geometric number of hops).
 """
 
 from __future__ import annotations
@@ -12,43 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from trust.kernels import ENDED
 from trust.rows import Bools, Ints, WeightedRows
 
 Walks = npt.NDArray[np.int32]
 """int32 [walks, steps]: the node visited at each step, −1 where the walk has ended."""
-
-ENDED = -1
-
-
-def walk_nodes(
-    rows: WeightedRows, start: int, walks: int, alpha: float, max_length: int, rng: np.random.Generator
-) -> Walks:
-    """Walk from one node; stop with probability alpha before each step.
-
-    Args:
-        rows: Node → node.
-        start: Where every walk starts; the start itself is no visit, a return to it is.
-        walks: Number of walks.
-        alpha: Stopping probability, in (0, 1).
-        max_length: Longest walk in nodes, the start included.
-        rng: Source of randomness.
-
-    Returns:
-        int32 [walks, steps], step 0 being the first node after the start.
-    """
-    budget = np.minimum(rng.geometric(alpha, walks) - 1, max_length - 1)
-    visited = np.full((walks, int(budget.max(initial=0))), ENDED, dtype=np.int32)
-    leavable = rows.has_entries()
-    walker = np.arange(walks)
-    at = np.full(walks, start, dtype=np.int64)
-    for step in range(visited.shape[1]):
-        going = np.flatnonzero((budget[walker] > step) & leavable[at])
-        if not going.size:
-            break
-        walker = walker[going]
-        at = rows.step(at[going], rng)
-        visited[walker, step] = at
-    return visited
 
 
 def walk_items(

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping
 import numpy as np
 import pytest
 
-from trust import AuthorEdges, GraphLimits, GraphSnapshot, TrustGraph
+from trust import AuthorEdges, GraphLimits, TrustGraph
 
 Edges = Mapping[Hashable, Mapping[Hashable, float]]
 
@@ -15,12 +15,12 @@ Edges = Mapping[Hashable, Mapping[Hashable, float]]
 class Exact:
     """Closed answers for walks that stop with probability alpha before each step."""
 
-    def snapshot(self, trust: Edges, items: Edges | None = None) -> GraphSnapshot:
+    def graph(self, trust: Edges, items: Edges | None = None) -> TrustGraph:
         items = items or {}
-        graph = TrustGraph(GraphLimits(trust_edges=100_000, item_edges=100_000))
+        graph = TrustGraph(GraphLimits(authors=100_000, trust_edges=100_000, item_edges=100_000))
         for author in {**trust, **items}:
             graph.replace(author, AuthorEdges(trust.get(author, {}), items.get(author, {})))
-        return graph.snapshot()
+        return graph
 
     def nodes(self, trust: Edges) -> list[Hashable]:
         return list(dict.fromkeys([*trust, *(target for row in trust.values() for target in row)]))
@@ -54,6 +54,14 @@ class Exact:
         absorbing = {node: ({} if node in cut else row) for node, row in trust.items()}
         visits = self.visits(absorbing, ego, alpha)
         return float(sum(visits.get(node, 0.0) for node in cut))
+
+    def then(self, trust: Edges, ego: Hashable, v: Hashable, sinks: Iterable[Hashable], alpha: float) -> float:
+        """P(a walk hits v and later a node of `sinks`, which must be dead ends)."""
+        nodes = self.nodes(trust)
+        green = self.green(self.transition(trust, nodes), alpha)
+        start, goal = nodes.index(ego), nodes.index(v)
+        later = sum(green[goal, nodes.index(sink)] for sink in sinks if sink in nodes)
+        return float(green[start, goal] / green[goal, goal] * later)
 
     def bottleneck(self, trust: Edges, ego: Hashable, v: Hashable, alpha: float) -> float:
         """max over x ∉ {ego, v} of P(a walk meets x and later v for the first time) / h(v)."""

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trust import AuthorEdges, MeritRankConfig, SalsaConfig, TrustGraph, rank_items, rank_peers
-from trust.cut_peers import SMALLEST_SHARE, CutPeers
-from trust.meritrank import _co_visits
+from trust.cut_peers import CutPeers
+from trust.kernels import SMALLEST_SHARE, WalkCells, find_kernels
 from trust.rows import WeightedRows
 
 Lists = dict[str, tuple[dict[str, float], dict[str, float]]]
@@ -19,9 +19,8 @@ def _ranked(lists: Lists, seed: int = 0, **salsa: float):
     graph = TrustGraph()
     for author, (trust, items) in lists.items():
         graph.replace(author, AuthorEdges(trust=dict(trust), items=dict(items)))
-    snapshot, rng = graph.snapshot(), np.random.default_rng(seed)
-    peers = rank_peers(snapshot, "ego", MeritRankConfig(), rng)
-    return peers, rank_items(snapshot, "ego", peers, SalsaConfig(**salsa), rng)
+    peers = rank_peers(graph, "ego", MeritRankConfig(), seed)
+    return peers, rank_items(graph, "ego", peers, SalsaConfig(**salsa), seed)
 
 
 def _attacked(sybils: int) -> Lists:
@@ -72,19 +71,29 @@ def test_an_item_of_two_unrelated_strangers_keeps_more_than_an_item_of_one() -> 
     assert kept["both"] == pytest.approx(0.6, abs=0.05)
 
 
+@pytest.mark.parametrize("accelerate", [False, True])
 @given(
     walks=st.lists(st.lists(st.integers(1, 6), min_size=1, max_size=5, unique=True), min_size=1, max_size=30),
     direct=st.sets(st.integers(1, 6), max_size=2),
     seed=st.integers(0, 100),
 )
 @settings(deadline=None)
-def test_shares_are_those_of_a_naive_recount(walks: list[list[int]], direct: set[int], seed: int) -> None:
+def test_shares_are_those_of_a_naive_recount(
+    accelerate: bool, walks: list[list[int]], direct: set[int], seed: int
+) -> None:
     n_peers = 7
-    walk = np.repeat(np.arange(len(walks)), [len(w) for w in walks])
-    node = np.concatenate([np.array(w) for w in walks])
-    hits = np.bincount(node, minlength=n_peers)
+    lengths = [len(w) for w in walks]
+    cells = WalkCells(
+        cells=np.concatenate([np.array(w, np.int32) for w in walks]),
+        first=np.ones(sum(lengths), np.bool_),
+        bounds=np.concatenate(([0], np.cumsum(lengths))),
+        walk=np.repeat(np.arange(len(walks), dtype=np.int32), lengths),
+        ego=0,
+    )
+    hits = np.bincount(cells.cells, minlength=n_peers)
     is_direct = np.isin(np.arange(n_peers), list(direct))
-    cuts = CutPeers.of(_co_visits(walk, node, (hits > 0) & ~is_direct), hits, is_direct)
+    targets = np.flatnonzero((hits > 0) & ~is_direct)
+    cuts = CutPeers.of(find_kernels(accelerate).co_visits(cells, targets, hits), hits, is_direct)
     rng = np.random.default_rng(seed)
     support = rng.random((4, n_peers)) * (hits > 0)
     support[support < 0.4] = 0.0

@@ -35,10 +35,10 @@ def spam_share(exact, sybils: int, attack_edges: int, trust_weighted: bool) -> f
     ego = ("p", 0)
     for friend in list(trust[ego])[:attack_edges]:
         trust[friend] = {**trust[friend], ("attacker", 0): 0.3}
-    snap = exact.snapshot(trust, items)
-    peers = rank_peers(snap, ego, MeritRankConfig(), np.random.default_rng(1))
+    graph = exact.graph(trust, items)
+    peers = rank_peers(graph, ego, MeritRankConfig(), 1)
     config = SalsaConfig(walks=40_000, trust_weighted=trust_weighted)
-    ranking = rank_items(snap, ego, peers, config, np.random.default_rng(2))
+    ranking = rank_items(graph, ego, peers, config, 2)
     unseen = {scored.item: scored.score for scored in ranking.scores if scored.item not in items[ego]}
     return sum(score for item, score in unseen.items() if item[0] == "spam") / sum(unseen.values())
 

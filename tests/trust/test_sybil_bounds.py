@@ -13,7 +13,6 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.random import default_rng
 
 from trust import MeritRankConfig, rank_peers
 
@@ -66,7 +65,7 @@ def test_inequalities_hold_in_the_walks(exact, attack, alpha: float, seed: int) 
     region = [*attackers, *sybils]
     entry = exact.entry(base | one, EGO, region, alpha)
     config = dataclasses.replace(RAW, alpha=alpha)
-    ranking = rank_peers(exact.snapshot(base | one), EGO, config, default_rng(seed))
+    ranking = rank_peers(exact.graph(base | one), EGO, config, seed)
     # A walk counts once per Sybil, so a sum over Sybils is spread up to their number times as wide.
     slack = exact.noise(entry, WALKS)
     total = sum(ranking.score_of(node) for node in sybils)
@@ -103,7 +102,7 @@ def test_more_sybils_do_not_gain_more(exact, attack: str, k: int, alpha: float) 
     config = dataclasses.replace(RAW, alpha=alpha, walks=40_000)
     trust = behind_one_attacker(attack, k)
     alone = exact.hits(behind_one_attacker(attack, 1), "e", alpha)["a"]
-    ranking = rank_peers(exact.snapshot(trust), "e", config, default_rng(k))
+    ranking = rank_peers(exact.graph(trust), "e", config, k)
     keep = 1 - alpha
     expected = {
         "parallel": keep,
@@ -121,16 +120,16 @@ def test_more_sybils_do_not_gain_more(exact, attack: str, k: int, alpha: float) 
 def test_connectivity_decay_bounds_the_gain_and_is_monotone_in_beta(exact, attack: str) -> None:
     alpha, prior_share = 0.15, 0.5
     for k in (1, 10, 100):
-        snap = exact.snapshot(behind_one_attacker(attack, k))
+        snap = exact.graph(behind_one_attacker(attack, k))
         alone = exact.hits(behind_one_attacker(attack, 1), "e", alpha)["a"]
         gains = []
         for beta in (0.0, 0.5, 0.8, 1.0):
             config = MeritRankConfig(alpha=alpha, beta=beta, walks=20_000, max_length=500)
-            gains.append(sybil_sum(rank_peers(snap, "e", config, default_rng(1))) / alone)
+            gains.append(sybil_sum(rank_peers(snap, "e", config, 1)) / alone)
             assert gains[-1] <= (1 - beta * prior_share) * (1 - alpha) / alpha * 1.1
         assert gains == sorted(gains, reverse=True)
         raw = MeritRankConfig(alpha=alpha, beta=1.0, prior_hits=0.0, walks=20_000)
-        assert sybil_sum(rank_peers(snap, "e", raw, default_rng(1))) == 0.0
+        assert sybil_sum(rank_peers(snap, "e", raw, 1)) == 0.0
 
 
 def test_a_second_path_has_no_cliff_to_stay_under(exact) -> None:
@@ -141,7 +140,7 @@ def test_a_second_path_has_no_cliff_to_stay_under(exact) -> None:
             "g": {"a": 1 - share, "y": share} if share < 1 else {"y": 1.0},
             "a": {"s": 1.0},
         }
-        ranking = rank_peers(exact.snapshot(trust), "e", MeritRankConfig(walks=100_000), default_rng(3))
+        ranking = rank_peers(exact.graph(trust), "e", MeritRankConfig(walks=100_000), 3)
         (scored,) = [scored for scored in ranking.scores if scored.peer == "a"]
         return scored.score / (scored.hits / 100_000)
 
@@ -160,7 +159,7 @@ def test_few_hits_through_one_friend_are_not_punished_as_a_bottleneck(exact, hit
     found = [
         scored
         for seed in range(40)
-        for scored in rank_peers(exact.snapshot(trust), "e", config, default_rng(seed)).scores
+        for scored in rank_peers(exact.graph(trust), "e", config, seed).scores
         if scored.peer == "v" and scored.hits <= 3
     ]
     assert found
@@ -171,8 +170,8 @@ def test_few_hits_through_one_friend_are_not_punished_as_a_bottleneck(exact, hit
 def test_inflated_weights_have_no_effect(exact, factor: float) -> None:
     honest = behind_one_attacker("parallel", 10)
     inflated = honest | {"a": {peer: weight * factor for peer, weight in honest["a"].items()}}
-    plain = rank_peers(exact.snapshot(honest), "e", RAW, default_rng(8))
-    loud = rank_peers(exact.snapshot(inflated), "e", RAW, default_rng(8))
+    plain = rank_peers(exact.graph(honest), "e", RAW, 8)
+    loud = rank_peers(exact.graph(inflated), "e", RAW, 8)
     assert plain.scores == loud.scores
 
 
@@ -183,7 +182,7 @@ def test_gain_grows_with_attack_edges_only(exact) -> None:
         for i in range(attack_edges):
             trust["h", i] = {**trust["h", i], "a": 1.0}
         trust["a"] = {f"s{i}": 1.0 for i in range(k)}
-        ranking = rank_peers(exact.snapshot(trust), "e", dataclasses.replace(RAW, walks=40_000), default_rng(1))
+        ranking = rank_peers(exact.graph(trust), "e", dataclasses.replace(RAW, walks=40_000), 1)
         return sum(scored.score for scored in ranking.scores if isinstance(scored.peer, str))
 
     assert gain(0, 100) == 0.0

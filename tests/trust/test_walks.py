@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trust.kernels import ENDED
 from trust.rows import WeightedRows
-from trust.walks import ENDED, visits, walk_items, walk_nodes
+from trust.walks import visits, walk_items
 
 EDGES = st.dictionaries(
     st.tuples(st.integers(0, 6), st.integers(0, 6)), st.floats(1e-12, 1e12), min_size=1, max_size=25
@@ -19,27 +20,6 @@ def rows_of(edges: dict[tuple[int, int], float], n_rows: int = 7, n_columns: int
     pairs = np.array(list(edges), dtype=np.int64)
     weights = np.array(list(edges.values()))
     return WeightedRows.from_edges(pairs[:, 0], pairs[:, 1], weights, n_rows, n_columns)
-
-
-@settings(derandomize=True, max_examples=50)
-@given(EDGES, st.integers(0, 6), st.integers(0, 2**32))
-def test_walks_follow_edges_and_end_for_good(edges, start: int, seed: int) -> None:
-    walks = walk_nodes(rows_of(edges), start, 50, 0.2, 20, np.random.default_rng(seed))
-    assert walks.shape[1] <= 19
-    for walk in walks.tolist():
-        length = walk.index(ENDED) if ENDED in walk else len(walk)
-        assert all(node == ENDED for node in walk[length:])
-        assert all(pair in edges for pair in zip([start, *walk], walk[:length], strict=False))
-
-
-def test_lengths_are_geometric_and_capped() -> None:
-    ring = rows_of({(i, (i + 1) % 7): 1.0 for i in range(7)})
-    walks = walk_nodes(ring, 0, 40_000, 0.15, 1000, np.random.default_rng(1))
-    steps = (walks != ENDED).sum(axis=1)
-    for n in range(6):
-        assert (steps > n).mean() == pytest.approx(0.85 ** (n + 1), abs=0.012)
-    capped = walk_nodes(ring, 0, 1000, 0.15, 4, np.random.default_rng(1))
-    assert capped.shape[1] == 3
 
 
 def test_a_step_follows_the_shares_even_beside_tiny_ones() -> None:
