@@ -1,8 +1,9 @@
 """Cut peers: through whom the walks to a peer, or the support of an item, had to pass.
 
-Shares are taken among strangers only: a direct friend is the ego's own choice, and with few friends every walk passes
-through one. A region of Sybils hangs behind the stranger whom somebody trusted by mistake, so whatever it supports has
-that stranger as a cut peer, however many identities the region holds.
+A region of Sybils hangs behind whoever trusted it by mistake, so whatever it supports has that person as a cut peer,
+however many identities the region holds. A stranger's share counts as it is. A direct friend is the ego's own choice, and
+with few friends every walk passes through one: of a friend's share only what goes beyond the friend's part in all walks
+counts, and nothing of what the friend itself supports.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from trust.rows import Bools, Floats, Ints, WeightedRows
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CutPeers:
-    """For each peer, the strangers through whom at least a quarter of its walks came, itself (share 1) included.
+    """For each stranger, the peers through whom at least a quarter of its walks came, itself (share 1) included.
 
     Direct friends have no entries: what they support, the ego chose to hear.
 
@@ -25,38 +26,41 @@ class CutPeers:
         indptr: int64 [peers + 1]; peer p owns the entries indptr[p]:indptr[p + 1].
         through: int64 [entries], index of a peer.
         share: float64 [entries], in [0.25, 1].
+        usual: float64 [peers], a direct friend's part in all walks that go anywhere; 0 for strangers.
     """
 
     indptr: Ints
     through: Ints
     share: Floats
+    usual: Floats
 
     @classmethod
-    def of(cls, shared: CoVisits, hits: Ints, direct: Bools) -> CutPeers:
+    def of(cls, shared: CoVisits, hits: Ints, direct: Bools, going: int) -> CutPeers:
         """Collect the entries from co-visits, those of at least a quarter of a peer's walks.
 
         Args:
             shared: co-visits of the ranked peers that are no direct friends.
             hits: int64 [peers].
             direct: bool [peers].
+            going: number of walks that go anywhere.
         """
         n_peers = len(hits)
-        kept = ~direct[shared.before]
         own = np.flatnonzero((hits > 0) & ~direct)
-        peer = np.concatenate([shared.peer[kept], own])
-        through = np.concatenate([shared.before[kept], own])
-        share = np.concatenate([shared.walks[kept] / hits[shared.peer[kept]], np.ones(len(own))])
+        peer = np.concatenate([shared.peer, own])
+        through = np.concatenate([shared.before, own])
+        share = np.concatenate([shared.walks / hits[shared.peer], np.ones(len(own))])
         order = np.argsort(peer, kind="stable")
         indptr = np.concatenate([[0], np.cumsum(np.bincount(peer, minlength=n_peers))]).astype(np.int64)
-        return cls(indptr, through[order], share[order])
+        usual = np.where(direct, hits / max(going, 1), 0.0)
+        return cls(indptr, through[order], share[order], usual)
 
     @classmethod
     def none(cls, n_peers: int) -> CutPeers:
         """Nobody was reached."""
-        return cls(np.zeros(n_peers + 1, np.int64), np.empty(0, np.int64), np.empty(0))
+        return cls(np.zeros(n_peers + 1, np.int64), np.empty(0, np.int64), np.empty(0), np.zeros(n_peers))
 
     def largest_share(self, supporters: WeightedRows) -> Floats:
-        """Return, per item, the largest share of its support that passed through one stranger.
+        """Return, per item, the largest share of its support that passed through one peer.
 
         Args:
             supporters: items → peers, shares of an item's support.
@@ -73,6 +77,8 @@ class CutPeers:
         pair = np.repeat(item, count) * n_peers + self.through[entry]
         part = np.repeat(supporters.shares, count) * self.share[entry]
         distinct, place = np.unique(pair, return_inverse=True)
+        usual = self.usual[distinct % n_peers]
+        beyond = np.bincount(place, weights=part, minlength=len(distinct)) - usual
         largest = np.zeros(supporters.n_rows)
-        np.maximum.at(largest, distinct // n_peers, np.bincount(place, weights=part, minlength=len(distinct)))
+        np.maximum.at(largest, distinct // n_peers, beyond / np.maximum(1.0 - usual, 1e-9))
         return np.minimum(largest, 1.0)

@@ -77,7 +77,7 @@ class RowChange(NamedTuple):
 def changed_cells(walks: WalkCells, change: RowChange) -> Ints:
     """Cells at a node whose row changed, ascending."""
     if len(change.rows) == 1:  # comparing is several times as fast as looking up
-        return np.flatnonzero(walks.cells == change.rows[0])
+        return np.flatnonzero(walks.cells == np.int32(change.rows[0]))  # of one width: twice as fast
     return np.flatnonzero(change.slot[walks.cells] >= 0)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from trust.cut_peers import CutPeers
 from trust.errors import ConfigError
 from trust.graph import TrustGraph
-from trust.kernels import CoVisits, find_kernels
+from trust.kernels import ENDED, CoVisits, find_kernels
 from trust.peer_ranking import PeerColumns, PeerRanking, PeerScore, WalkLog
 from trust.rows import Bools, Floats, Ints
 from trust.stored_walks import StoredWalks
@@ -192,7 +192,8 @@ class PeerWalks:
         stored = self._stored
         ranked = np.flatnonzero(stored.hits >= self._config.min_hits)
         columns, shared = self._columns(ranked, direct)
-        cuts = CutPeers.of(shared, stored.hits, direct)
+        going = int((stored.walks.cells[stored.walks.bounds[:-1][np.diff(stored.walks.bounds) > 0]] != ENDED).sum())
+        cuts = CutPeers.of(shared, stored.hits, direct, going)
         log = WalkLog.of(stored.walks, direct)
         return PeerRanking(self._graph, columns, stored.hits.copy(), cuts, log, direct)
 

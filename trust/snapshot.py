@@ -75,7 +75,7 @@ def _ordered(keys: Sequence[Hashable], numbers: Ints) -> list[int]:
     """Numbers in the order of their keys, so that arrival decides nothing."""
     chosen = numbers.tolist()
     try:
-        return sorted(chosen, key=lambda number: keys[number])  # type: ignore[return-value]
+        return sorted(chosen, key=lambda number: keys[number])
     except TypeError:  # keys of several types, or of one without an order
         return sorted(chosen, key=lambda number: (type(keys[number]).__qualname__, repr(keys[number])))
 

@@ -71,6 +71,21 @@ def test_an_item_of_two_unrelated_strangers_keeps_more_than_an_item_of_one() -> 
     assert kept["both"] == pytest.approx(0.6, abs=0.05)
 
 
+@pytest.mark.parametrize("sybils", [1, 20])
+def test_what_hangs_behind_one_of_several_friends_fades_and_what_hangs_behind_the_only_friend_does_not(sybils) -> None:
+    def kept(friends: int) -> float:
+        lists: Lists = {"ego": ({f"f{n}": 1.0 for n in range(friends)}, {})}
+        lists |= {f"f{n}": ({}, {"good": 1.0}) for n in range(friends)}
+        lists["f0"] = ({f"s{n}": 1.0 for n in range(sybils)}, {"good": 1.0})
+        lists |= {f"s{n}": ({}, {"spam": 1.0}) for n in range(sybils)}
+        decayed, plain = (_ranked(lists, beta=beta, prior_hits=0.0)[1] for beta in (0.8, 0.0))
+        assert decayed.score_of("good") == pytest.approx(plain.score_of("good"))
+        return decayed.score_of("spam") / plain.score_of("spam")
+
+    assert kept(5) == pytest.approx(0.2, abs=0.01)
+    assert kept(1) == pytest.approx(0.2 if sybils == 1 else 1 - 0.8 / sybils, abs=0.03)
+
+
 @pytest.mark.parametrize("accelerate", [False, True])
 @given(
     walks=st.lists(st.lists(st.integers(1, 6), min_size=1, max_size=5, unique=True), min_size=1, max_size=30),
@@ -93,7 +108,7 @@ def test_shares_are_those_of_a_naive_recount(
     hits = np.bincount(cells.cells, minlength=n_peers)
     is_direct = np.isin(np.arange(n_peers), list(direct))
     targets = np.flatnonzero((hits > 0) & ~is_direct)
-    cuts = CutPeers.of(find_kernels(accelerate).co_visits(cells, targets, hits), hits, is_direct)
+    cuts = CutPeers.of(find_kernels(accelerate).co_visits(cells, targets, hits), hits, is_direct, len(walks))
     rng = np.random.default_rng(seed)
     support = rng.random((4, n_peers)) * (hits > 0)
     support[support < 0.4] = 0.0
@@ -103,12 +118,13 @@ def test_shares_are_those_of_a_naive_recount(
     for item in range(4):
         total = support[item].sum()
         expected = 0.0
-        for x in set(range(1, n_peers)) - direct:
+        for x in range(1, n_peers):
             share = 0.0
             for p in np.flatnonzero(support[item]):
                 if p in direct:
                     continue
                 through = sum(x in w[: w.index(p) + 1] for w in walks if p in w) / hits[p]
                 share += support[item, p] / total * (through if through >= SMALLEST_SHARE else 0.0)
-            expected = max(expected, share)
+            usual = hits[x] / len(walks) if x in direct else 0.0
+            expected = max(expected, (share - usual) / max(1 - usual, 1e-9))
         assert largest[item] == pytest.approx(expected)
