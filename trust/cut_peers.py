@@ -1,9 +1,9 @@
 """Cut peers: through whom the walks to a peer, or the support of an item, had to pass.
 
 A region of Sybils hangs behind whoever trusted it by mistake, so whatever it supports has that person as a cut peer,
-however many identities the region holds. A stranger's share counts as it is. A direct friend is the ego's own choice, and
-with few friends every walk passes through one: of a friend's share only what goes beyond the friend's part in all walks
-counts, and nothing of what the friend itself supports.
+however many identities the region holds. A stranger's share counts as it is. A direct friend is the ego's own choice,
+and with few friends every walk passes through one: of a friend's share only what goes beyond the friend's part in all
+walks counts, and nothing of what the friend itself supports.
 """
 
 from __future__ import annotations

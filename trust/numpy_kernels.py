@@ -106,7 +106,8 @@ def _extend(cells: Nodes, place: Ints, end: Ints, at: Ints, rows: StepRows, key:
 def _ranges(start: Ints, end: Ints) -> Ints:
     """Every place from start to end of each range, one range behind the other."""
     length = end - start
-    return np.arange(int(length.sum())) + np.repeat(start - np.cumsum(length) + length, length)
+    places: Ints = np.arange(int(length.sum())) + np.repeat(start - np.cumsum(length) + length, length)
+    return places
 
 
 def _steps_out(walks: WalkCells, change: RowChange) -> tuple[Ints, Ints]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trust import AuthorEdges, ConfigError, TrustError, WeightError, decay
+from trust import AuthorEdges, ConfigError, EdgeTimeError, TrustError, WeightError, decay
 
 BAD = [math.nan, math.inf, -math.inf, -1.0, 0.0, -0.0, 10**400, "3", None, True, 1j]
 
@@ -66,3 +66,26 @@ def test_decay_refuses_impossible_ages(age: float, half_life: float) -> None:
 def test_decay_refuses_bad_weights() -> None:
     with pytest.raises(TrustError):
         decay(math.nan, 1.0, 30.0)
+
+
+def test_dated_edges_fade_against_the_authors_own_newest() -> None:
+    edges = AuthorEdges.dated({"a": (1.0, 0), "b": (1.0, 180)}, {"x": (4.0, 100), "y": (1.0, 130), "z": (1.0, 70)})
+    assert edges.trust == pytest.approx({"a": 0.5, "b": 1.0})
+    assert edges.items == pytest.approx({"x": 2.0, "y": 1.0, "z": 0.25})
+    assert edges.item_days == {"x": 100, "y": 130, "z": 70}
+    later = AuthorEdges.dated({"a": (1.0, 50), "b": (1.0, 230)}, {}, today=230)
+    assert later.trust == edges.trust
+
+
+@pytest.mark.parametrize(
+    ("day", "today"), [(-1, None), (11, 10), (2**31, None), (1.5, None), (True, None), ("3", None), (None, None)]
+)
+def test_impossible_days_are_refused(day, today) -> None:
+    for sides in (({"a": (1.0, day)}, {}), ({}, {"x": (1.0, day)})):
+        with pytest.raises(EdgeTimeError):
+            AuthorEdges.dated(*sides, today=today)
+
+
+def test_a_day_for_an_item_that_is_not_stated_is_refused() -> None:
+    with pytest.raises(EdgeTimeError, match="not among the items"):
+        AuthorEdges({}, {"x": 1.0}, {"y": 3})

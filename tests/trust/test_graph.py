@@ -195,3 +195,55 @@ def test_snapshot_arrays_are_read_only() -> None:
     graph.replace("a", edges_of({"b": 1.0}))
     with pytest.raises(ValueError, match="read-only"):
         graph.snapshot().trust.shares[0] = 2.0
+
+
+@pytest.mark.parametrize(
+    ("edit", "error"),
+    [
+        (("nobody", "b", 1.0), KeyError),
+        (("a", "a", 1.0), SelfEdgeError),
+        (("a", "b", float("nan")), WeightError),
+        (("a", "b", float("inf")), WeightError),
+        (("a", "b", -1.0), WeightError),
+        (("a", "new", 1.0), TooManyEdgesError),
+    ],
+)
+def test_a_refused_edit_leaves_the_graph_as_it_was(edit, error) -> None:
+    graph = TrustGraph(GraphLimits(trust_edges=2))
+    graph.replace("a", edges_of({"b": 1.0, "c": 1.0}))
+    before, position = graph.snapshot(), graph.changes.position
+    with pytest.raises(error):
+        graph.set_trust(*edit)
+    assert same(before, graph.snapshot())
+    assert graph.changes.position == position
+    assert graph.peers.keys == ["a", "b", "c"]
+
+
+def test_keys_that_collide_stay_apart() -> None:
+    class Colliding:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __hash__(self) -> int:
+            return 1
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Colliding) and other.name == self.name
+
+    a, b, c = (Colliding(name) for name in "abc")
+    graph = TrustGraph()
+    graph.replace(a, edges_of({b: 1.0}, {a: 1.0}))  # one key may name a peer and an item
+    graph.replace(b, edges_of({c: 1.0}, {a: 1.0}))
+    assert len(graph) == 2
+    assert graph.peers.keys == [a, b, c]
+    assert graph.items.keys == [a]
+
+
+def test_a_list_that_changes_items_only_touches_no_walk() -> None:
+    graph = TrustGraph()
+    graph.replace("a", edges_of({"b": 1.0}, {"x": 1.0}))
+    position = graph.changes.position
+    graph.replace("a", edges_of({"b": 1.0}, {"y": 1.0}))
+    assert graph.changes.position == position
+    graph.replace("a", edges_of({"b": 2.0}, {"y": 1.0}))
+    assert graph.changes.since(position) == [graph.peers.find("a")]

@@ -1,4 +1,4 @@
-"""Repaired walks are walks over the graph as it is now: exactly the same by either kernel, and as good as fresh ones."""
+"""Repaired walks are walks over the graph as it is now: the same by either kernel, and as good as fresh ones."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Edits(RuleBasedStateMachine):
         author = data.draw(st.sampled_from(sorted(self.rows)))
         row = self.rows[author]
         if peer == author or (weight and peer not in row and len(row) == 5):
-            with pytest.raises(ValueError, match="vouch|edges"):
+            with pytest.raises(ValueError, match=r"vouch|edges"):
                 self.graph.set_trust(author, peer, weight)
             return
         self.graph.set_trust(author, peer, weight)
