@@ -210,7 +210,7 @@ def tables(results: list[Result]) -> list[Table]:
     for experiment, measure in dict.fromkeys((r.experiment, r.measure) for r in results):
         mine = [r for r in results if (r.experiment, r.measure) == (experiment, measure)]
         steps = sorted({r.at for r in mine})
-        table = Table(title=f"{experiment}: {measure}", title_justify="left")
+        table = Table(title=f"{experiment}: {measure}", title_justify="left", min_width=60)
         table.add_column("")
         for step in steps:
             table.add_column(f"{step:g}", justify="right")
