@@ -111,7 +111,11 @@ def measure_ours(made: MadeGraph, figures: Figures, accelerate: bool) -> None:
         stated = AuthorEdges(_drawn(made.peers, 32, rng, author), _drawn(made.items, 64, rng, author))
         return timed_ms(lambda: (graph.replace(author, stated), walks.refresh()))
 
-    figures.note(REPLACE, column, statistics.median(replace(made.peers[i]) for i in rng.integers(0, min(100, len(made.peers)), 31)))
+    figures.note(
+        REPLACE,
+        column,
+        statistics.median(replace(made.peers[i]) for i in rng.integers(0, min(100, len(made.peers)), 31)),
+    )
     figures.note(FRIEND, column, statistics.median(replace(friend) for _ in range(31)))
     tops = []
     for _ in range(31):
