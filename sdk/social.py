@@ -32,11 +32,20 @@ _LEVEL_WEIGHT = {1: 1.0, 2: 2.0, 3: 4.0}
 
 @dataclass(frozen=True, slots=True)
 class SocialConfig:
-    """The two walks and the seed of their randomness: the same changes in the same order give the same ranking."""
+    """The two walks, and the seed of their randomness: the same changes in the same order give the same ranking.
+
+    Attributes:
+        peers: the walk over peers.
+        items: the walk over items.
+        seed: decides every draw.
+        accelerate: whether walks use numba (None: where it is installed). Not by default: one device's graph is walked in
+            milliseconds without, and numba costs half a second at the start and more than 100 MB.
+    """
 
     peers: MeritRankConfig = field(default_factory=MeritRankConfig)
     items: SalsaConfig = field(default_factory=SalsaConfig)
     seed: int = 0
+    accelerate: bool | None = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ class SocialGraph:
         self._ego = ego
         self._config = config
         self._graph = TrustGraph(pinned=[ego])
-        self._walks = PeerWalks(self._graph, ego, config.peers, config.seed)
+        self._walks = PeerWalks(self._graph, ego, config.peers, config.seed, accelerate=config.accelerate)
         self._blocked: frozenset[PeerId] = frozenset()
         self._lock = threading.RLock()
         self._view: SocialView | None = None

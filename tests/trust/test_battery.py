@@ -1,4 +1,11 @@
-"""The attack battery: what each known attack gains, against closed forms, bounds and the exact oracle."""
+"""The attack battery: what each known attack gains, against closed forms, bounds and the exact oracle.
+
+Where each scenario is tested: S1–S3 closed forms here and in `test_sybil_bounds`; S4, S5 generated regions there, I6
+here; S6 beta, S7 split paths, S8 attack edges, S9 inflated weights, S16 few hits in `test_sybil_bounds` (weights that
+are no numbers in `test_edges`, `test_bulk`); S10 in `test_popular_item_hijack`; S11–S14, S17, S20 here; S15 forged,
+replayed and oversized records in `tests/p2p`; S18 in `test_stored_walks`; S19 in `test_meritrank`, `test_salsa`; R1, R2
+in `test_real_data`.
+"""
 
 from __future__ import annotations
 
