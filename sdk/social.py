@@ -38,8 +38,8 @@ class SocialConfig:
         peers: the walk over peers.
         items: the walk over items.
         seed: decides every draw.
-        accelerate: whether walks use numba (None: where it is installed). Not by default: one device's graph is walked in
-            milliseconds without, and numba costs half a second at the start and more than 100 MB.
+        accelerate: whether walks use numba (None: where it is installed). Not by default: one device's graph is walked
+            in milliseconds without, and numba costs half a second at the start and more than 100 MB.
     """
 
     peers: MeritRankConfig = field(default_factory=MeritRankConfig)
