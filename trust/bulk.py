@@ -84,9 +84,9 @@ def _checked(edges: EdgeArrays, kind: str, n_authors: int, n_targets: int) -> tu
         if len(places) and (places.min() < 0 or places.max() >= count):
             raise EdgeError(f"a {name} of the {kind} edges is outside the {count} keys")
     try:
-        weights = weight.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise WeightError(f"{kind} edges need numbers as weights ({error})") from error
+        weights = weight.astype(np.float64, casting="unsafe" if weight.dtype == object else "same_kind")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise WeightError(f"{kind} edges need real numbers as weights ({error})") from error
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights > 0.0)))
     if len(bad):
         raise WeightError(f"{kind} edge {bad[0]} needs a finite weight above zero, got {weight[bad[0]]}")

@@ -14,6 +14,7 @@ import numpy as np
 from trust.graph import TrustGraph
 from trust.peer_ranking import PeerRanking, Shares
 from trust.rows import Floats, Ints, WeightedRows
+from trust.uniforms import seeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +134,9 @@ class ItemRanking:
             (item, the trusted peer that contributes most) pairs.
         """
         left = self._unvisited
-        count = min(count, len(left.item))
+        count = max(0, min(count, len(left.item)))
         # Exponential races (Efraimidis and Spirakis 2006): the first arrivals are a weighted draw without replacement.
-        arrival = np.random.default_rng(seed).exponential(size=len(left.item)) / left.weight
+        arrival = seeded(seed).exponential(size=len(left.item)) / left.weight
         drawn = np.argsort(arrival, kind="stable")[:count]
         pairs = zip(left.item[drawn].tolist(), left.peer[drawn].tolist(), strict=True)
         return tuple((self._items[item], self._peer_keys[peer]) for item, peer in pairs)

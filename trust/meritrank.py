@@ -64,6 +64,9 @@ class MeritRankConfig:
             raise ConfigError(f"alpha must lie between 0 and 1, both excluded, got {self.alpha}")
         if not (0.0 <= self.beta <= 1.0 and 0.0 <= self.prior_share <= 1.0):
             raise ConfigError(f"beta and prior_share must lie in [0, 1], got {self.beta}, {self.prior_share}")
+        counts = (self.walks, self.max_length, self.min_hits, self.agreeing_friends)
+        if not all(isinstance(count, int) for count in counts):
+            raise ConfigError(f"walks, max_length, min_hits and agreeing_friends are whole numbers, got {counts}")
         if not (1 <= self.walks <= MAX_WALKS and self.max_length >= 2 and self.min_hits >= 1):
             raise ConfigError(
                 f"walks must be 1 to {MAX_WALKS}, max_length at least 2 and min_hits at least 1, "

@@ -62,7 +62,7 @@ class PeerColumns:
     def top(self, count: int, keys: Sequence[Hashable]) -> tuple[PeerScore, ...]:
         """The first `count` as values, named by `keys`."""
         columns = (self.peer, self.score, self.hits, self.bottleneck, self.direct)
-        rows = zip(*(column[:count].tolist() for column in columns), strict=True)
+        rows = zip(*(column[: max(count, 0)].tolist() for column in columns), strict=True)
         return tuple(PeerScore(keys[peer], *values) for peer, *values in rows)
 
 

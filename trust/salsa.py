@@ -20,6 +20,7 @@ from trust.meritrank import MAX_WALKS
 from trust.peer_items import PeerItems
 from trust.peer_ranking import PeerRanking
 from trust.rows import Floats, Ints, WeightedRows
+from trust.uniforms import seeded
 from trust.walks import visits, walk_items
 
 OWN_ITEMS_HALF = 5
@@ -59,6 +60,8 @@ class SalsaConfig:
     def __post_init__(self) -> None:
         if not 0.0 < self.alpha < 1.0:
             raise ConfigError(f"alpha must lie between 0 and 1, both excluded, got {self.alpha}")
+        if not all(isinstance(value, int) for value in (self.walks, self.max_hops, self.min_support)):
+            raise ConfigError(f"walks, max_hops and min_support are whole numbers, got {self}")
         if not (1 <= self.walks <= MAX_WALKS and self.max_hops >= 1 and self.min_support >= 1):
             raise ConfigError(
                 f"walks must be 1 to {MAX_WALKS}, max_hops at least 1 and min_support at least 1, "
@@ -112,7 +115,7 @@ def rank_items(
     productive = float(weights.sum())
     if productive == 0.0:
         return _nothing(graph, peers)
-    rng = np.random.default_rng(seed)
+    rng = seeded(seed)
     back = lists.back(entry[lists.peer])
     starts = _draw(weights, config.walks, rng)
     items, entered_from = walk_items(lists.forward, back, starts, config.alpha, config.max_hops, rng)

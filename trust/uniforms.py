@@ -23,6 +23,11 @@ def stream_key(seed: int, stream: int) -> np.uint64:
     return np.uint64(_mixed(_mixed(seed & _MASK) + GOLDEN * (stream + 1)))
 
 
+def seeded(seed: int) -> np.random.Generator:
+    """Return numpy's generator for any integer; its own seeds must not be negative."""
+    return np.random.default_rng(seed & _MASK)
+
+
 def _mixed(state: int) -> int:
     state &= _MASK
     state = ((state ^ (state >> 30)) * FIRST_FACTOR) & _MASK

@@ -241,6 +241,8 @@ def test_the_top_is_the_top_of_the_ranking(exact, trust, seed: int, count: int, 
         {"max_length": 1},
         {"min_hits": 0},
         {"agreeing_friends": -1},
+        {"walks": 10.5},
+        {"min_hits": "3"},
     ],
 )
 def test_settings_out_of_range_are_refused(values) -> None:

@@ -239,7 +239,17 @@ def test_connectivity_decay_survives_new_numbers_in_the_graph(exact) -> None:
     assert here.score_of("y") == pytest.approx(there.score_of("y"), rel=0.1)
 
 
-@pytest.mark.parametrize("values", [{"alpha": 1.0}, {"walks": 0}, {"max_hops": 0}, {"min_support": 0}])
+@pytest.mark.parametrize("values", [{"alpha": 1.0}, {"walks": 0}, {"walks": 1e3}, {"max_hops": 0}, {"min_support": 0}])
 def test_settings_out_of_range_are_refused(values) -> None:
     with pytest.raises(ConfigError):
         SalsaConfig(**values)
+
+
+def test_any_integer_is_a_seed_and_counts_below_one_ask_for_nothing(exact) -> None:
+    graph = exact.graph({"e": {"a": 1.0}}, {"a": {"x": 1.0, "y": 1e-9}})
+    for seed in (-1, 2**80):
+        peers = rank_peers(graph, "e", MeritRankConfig(), seed)
+        items = rank_items(graph, "e", peers, SalsaConfig(), seed)
+        assert len(items) == 1
+        assert len(items.explore(9, seed)) == 1
+    assert peers.top(-1) == items.top(-1) == items.explore(-1, 0) == ()
