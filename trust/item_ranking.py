@@ -5,7 +5,7 @@ Holds results only; `salsa` computes them. Scores are kept as arrays and become 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,21 +83,30 @@ class Unvisited:
     weight: Floats
     peer: Ints
 
+    @classmethod
+    def nothing(cls) -> Unvisited:
+        """Nothing is left to try."""
+        none = np.empty(0, np.int64)
+        return cls(none, np.empty(0), none)
+
 
 class ItemRanking:
     """Items by score, best first, the ego's own among them; equal scores in order of arrival in the graph."""
 
-    def __init__(self, graph: TrustGraph, peers: PeerRanking, columns: ItemColumns, unvisited: Unvisited) -> None:
+    def __init__(
+        self, graph: TrustGraph, peers: PeerRanking, columns: ItemColumns, unvisited: Callable[[], Unvisited]
+    ) -> None:
         """Wrap the columns computed on a graph.
 
         Args:
             graph: The graph that was walked; it may change afterwards.
             peers: The ranking that trust came from; it knows through which friends a supporter was reached.
             columns: The ranked items.
-            unvisited: What exploration draws from.
+            unvisited: Finds what exploration draws from.
         """
         self._items, self._peer_keys = graph.items.keys, graph.peers.keys
-        self._peers, self._columns, self._unvisited = peers, columns, unvisited
+        self._peer_places = peers.places_in(graph)
+        self._peers, self._columns, self._find_unvisited = peers, columns, unvisited
 
     def __len__(self) -> int:
         return len(self._columns.item)
@@ -105,6 +114,10 @@ class ItemRanking:
     @cached_property
     def _place(self) -> dict[Hashable, int]:
         return {self._items[number]: place for place, number in enumerate(self._columns.item.tolist())}
+
+    @cached_property
+    def _unvisited(self) -> Unvisited:
+        return self._find_unvisited()
 
     @cached_property
     def scores(self) -> tuple[ItemScore, ...]:
@@ -143,30 +156,19 @@ class ItemRanking:
 
     def _at(self, place: int) -> ItemScore:
         columns = self._columns
-        supporters = self._supporters(place)
+        row, shares = self._columns.supporters.row(place), self._columns.supporters.row_shares(place)
+        best = np.lexsort((row, -shares))
+        names = [self._peer_keys[peer] for peer in row[best].tolist()]
+        supporters = tuple(zip(names, shares[best].tolist(), strict=True))
+        places = self._peer_places[row]
         day = int(columns.newest_day[place])
         return ItemScore(
             item=self._items[columns.item[place]],
             score=float(columns.score[place]),
             hits=int(columns.hits[place]),
             supporters=supporters,
-            friends=self._friends(supporters),
+            friends=self._peers.friends_of(places, shares),
             n_supporters=len(supporters),
-            steps=sum(share * self._peers.steps_to(peer) for peer, share in supporters),
+            steps=self._peers.steps_of(places, shares),
             newest_day=day if day >= 0 else None,
         )
-
-    def _supporters(self, place: int) -> Shares:
-        rows = self._columns.supporters
-        pairs = zip(rows.row(place).tolist(), rows.row_shares(place).tolist(), strict=True)
-        by_share = sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
-        return tuple((self._peer_keys[peer], share) for peer, share in by_share)
-
-    def _friends(self, supporters: Shares) -> Shares:
-        """Spread each supporter's share over the friends that led to it."""
-        shares: dict[Hashable, float] = {}
-        for peer, share in supporters:
-            for friend, part in self._peers.via_of(peer):
-                shares[friend] = shares.get(friend, 0.0) + share * part
-        # Of equal shares the friend met first comes first: that of the stronger supporter.
-        return tuple(sorted(shares.items(), key=lambda pair: -pair[1]))

@@ -145,9 +145,39 @@ class PeerRanking:
         place = self._place.get(peer)
         if place is None:
             return ()
-        pairs = zip(self.via.row(place).tolist(), self.via.row_shares(place).tolist(), strict=True)
-        by_share = sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
-        return tuple((self._keys[friend], share) for friend, share in by_share)
+        return self.friends_of(np.array([place]), np.ones(1))
+
+    def friends_of(self, places: Ints, shares: Floats) -> Shares:
+        """Spread shares of peers over the direct friends through whom walks reached them, largest first.
+
+        Args:
+            places: int64 [peers], places in this ranking; −1 for peers that are not in it, whose shares are left out.
+            shares: float64 [peers].
+        """
+        places, shares = places[places >= 0], shares[places >= 0]
+        start, length = self.via.indptr[places], np.diff(self.via.indptr)[places]
+        entry = np.arange(int(length.sum())) + np.repeat(start - np.cumsum(length) + length, length)
+        friends, which = np.unique(self.via.columns[entry], return_inverse=True)
+        parts = np.bincount(which, weights=self.via.shares[entry] * np.repeat(shares, length), minlength=len(friends))
+        best = np.lexsort((friends, -parts))
+        pairs = zip(friends[best].tolist(), parts[best].tolist(), strict=True)
+        return tuple((self._keys[friend], part) for friend, part in pairs)
+
+    def steps_of(self, places: Ints, shares: Floats) -> float:
+        """Mean number of steps to peers, weighted by shares; arguments as for `friends_of`."""
+        known = places >= 0
+        return float((self.steps[places[known]] * shares[known]).sum())
+
+    def places_in(self, graph: TrustGraph) -> Ints:
+        """int64 [peers of graph or more]: a graph's number of a peer → place in this ranking, −1 for the others."""
+        places = np.full(max(len(graph.peers), len(self._all_hits)), -1, dtype=np.int64)
+        if graph.peers is self._peers:
+            places[self.columns.peer] = np.arange(len(self))
+            return places
+        for peer, place in self._place.items():
+            if peer in graph.peers:
+                places[graph.peers.find(peer)] = place
+        return places
 
     def steps_to(self, peer: Hashable) -> float:
         """How far a peer is: the mean number of steps that walks took to it; 0 for a peer that is not ranked."""
@@ -173,9 +203,14 @@ class PeerRanking:
 
     @cached_property
     def _log_places(self) -> Ints:
+        return self._place_of[self._log.node]
+
+    @cached_property
+    def _place_of(self) -> Ints:
+        """int64 [nodes]: number → place in this ranking, −1 for peers that are not ranked."""
         place = np.full(len(self._all_hits), -1, dtype=np.int64)
         place[self.columns.peer] = np.arange(len(self))
-        return place[self._log.node]
+        return place
 
     def hits(self) -> dict[Hashable, int]:
         """Hits of every peer that walks reached, below the minimum too: what a graph evicts by."""
@@ -186,19 +221,15 @@ class PeerRanking:
     def scores_in(self, graph: TrustGraph) -> Floats:
         """float64 [peers of graph]: scores by number, also if the graph has given numbers anew since."""
         scores = np.zeros(len(graph.peers))
-        if graph.peers is self._peers:
-            scores[self.columns.peer] = self.columns.score
-            return scores
-        number = np.fromiter(map(graph.peers.find, self._place), np.int64, len(self))
-        scores[number[number >= 0]] = self.columns.score[number >= 0]
+        places = self.places_in(graph)
+        number = np.flatnonzero(places[: len(scores)] >= 0)
+        scores[number] = self.columns.score[places[number]]
         return scores
 
     def renumbered(self, rows: WeightedRows, graph: TrustGraph) -> WeightedRows:
         """Rows over a graph's numbers of ranked peers, over the numbers that this ranking and its `cuts` use."""
         if graph.peers is self._peers:
             return rows
-        mine = np.zeros(len(graph.peers), dtype=np.int64)
-        for peer, place in self._place.items():
-            if peer in graph.peers:
-                mine[graph.peers.find(peer)] = self.columns.peer[place]
+        places = self.places_in(graph)
+        mine = self.columns.peer[places] if len(self) else np.zeros(len(places), np.int64)
         return WeightedRows.of_rows(rows.indptr, mine[rows.columns], rows.shares, len(self._all_hits))

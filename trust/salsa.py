@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -131,12 +132,12 @@ def rank_items(
     best = np.lexsort((order, -score))
     newest = lists.newest_days(entry[lists.peer])[order[best]]
     columns = ItemColumns(lists.item[order[best]], score[best], hits[order[best]], newest, supporters.picked(best))
-    return ItemRanking(graph, peers, columns, lists.unvisited(trust[lists.peer], hits < config.min_support, start))
+    unvisited = partial(lists.unvisited, trust[lists.peer], hits < config.min_support, start)
+    return ItemRanking(graph, peers, columns, unvisited)
 
 
 def _nothing(graph: TrustGraph, peers: PeerRanking) -> ItemRanking:
-    none = np.empty(0, np.int64)
-    return ItemRanking(graph, peers, ItemColumns.empty(), Unvisited(none, np.empty(0), none))
+    return ItemRanking(graph, peers, ItemColumns.empty(), Unvisited.nothing)
 
 
 def _connectivity(

@@ -253,3 +253,19 @@ def test_any_integer_is_a_seed_and_counts_below_one_ask_for_nothing(exact) -> No
         assert len(items) == 1
         assert len(items.explore(9, seed)) == 1
     assert peers.top(-1) == items.top(-1) == items.explore(-1, 0) == ()
+
+
+@pytest.mark.parametrize("trust_weighted", [True, False])
+def test_a_ranking_serves_a_graph_that_has_grown_since(exact, trust_weighted: bool) -> None:
+    graph = exact.graph({"e": {"a": 1.0}, "a": {"b": 1.0}}, {"a": {"x": 1.0}, "b": {"y": 1.0}})
+    peers = rank_peers(graph, "e", PEERS)
+    for n in range(200):
+        graph.replace(("new", n), AuthorEdges({}, {"x": 1.0, "z": 1.0}))
+    config = dataclasses.replace(RAW, trust_weighted=trust_weighted)
+    found = {scored.item: scored for scored in rank_items(graph, "e", peers, config).scores}
+    assert found["x"].friends[0][0] == "a"
+    assert ("y" in found) is trust_weighted  # by affinity alone nobody leads from "x" to "y"
+    assert ("z" in found) is not trust_weighted
+    if not trust_weighted:
+        assert {peer[0] for peer, _ in found["z"].supporters} == {"new"}
+        assert found["z"].friends == ()  # the ranking knows none of them
