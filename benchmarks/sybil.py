@@ -64,21 +64,23 @@ def sybil_score(ranking: PeerRanking) -> float:
     return sum(s.score for s in ranking.scores if isinstance(s.peer, tuple) and s.peer[0] == "sybil")
 
 
-def pagerank_gain(graph: TrustGraph, base: TrustGraph, alpha: float) -> float:
+def pagerank_gain(graph: TrustGraph, base: TrustGraph, attacker: Hashable, alpha: float) -> float:
     """Plain personalised PageRank's mass of the region over the attacker's own mass without Sybils, less 1."""
     masses = []
     for each in (graph, base):
         network = to_networkx(each)
         ranks = nx.pagerank(network, alpha=1 - alpha, personalization={EGO: 1.0}, tol=1e-10, max_iter=500)
-        masses.append(sum(rank for node, rank in ranks.items() if is_attacker(node)))
+        masses.append(sum(rank for node, rank in ranks.items() if node == attacker or is_attacker(node)))
     return masses[0] / masses[1] - 1.0 if masses[1] else 0.0
 
 
-def measured(attack: str, sybils: int, world: World, base: World, config: MeritRankConfig) -> Row:
+def measured(
+    attack: str, sybils: int, world: World, base: World, config: MeritRankConfig, attacker: Hashable = ATTACKER
+) -> Row:
     """Measure one attacked world against the same without Sybils."""
     graph, without = graph_of(world), graph_of(base)
-    reach = rank_peers(without, EGO, MeritRankConfig(beta=0.0, walks=config.walks, min_hits=1)).hits()
-    reached = sum(hits for peer, hits in reach.items() if is_attacker(peer)) / config.walks
+    plain = MeritRankConfig(alpha=config.alpha, beta=0.0, walks=config.walks, min_hits=1)
+    reached = rank_peers(without, EGO, plain).score_of(attacker)
     peers = rank_peers(graph, EGO, config)
     own = world[EGO][1]
     return Row(
@@ -86,7 +88,7 @@ def measured(attack: str, sybils: int, world: World, base: World, config: MeritR
         sybils,
         tolerance(config),
         sybil_score(peers) / reached if reached else 0.0,
-        pagerank_gain(graph, without, config.alpha),
+        pagerank_gain(graph, without, attacker, config.alpha),
         spam_share(rank_items(graph, EGO, peers, SalsaConfig(walks=config.walks)), own),
         spam_share(rank_items(graph, EGO, peers, SalsaConfig(walks=config.walks, trust_weighted=False)), own),
     )
@@ -123,7 +125,10 @@ def attacks(config: MeritRankConfig, counts: tuple[int, ...] = COUNTS) -> list[R
         for author, (trust, items) in loud.items()
     }
     cases.append(("clique, weights inflated 1e9 times", 100, loud, base))
-    return [measured(*case, config) for case in track(cases, "attacking", transient=True)]
+    rows = [measured(*case, config) for case in track(cases, "attacking", transient=True)]
+    # A friend of the ego's turns: its own edges are the region's now. Sybils behind it are strangers still.
+    turned, silent = (attacked(world, WIRINGS["clique"], friends[0], k, popular) for k in (100, 0))
+    return [*rows, measured("clique behind a friend who turned", 100, turned, silent, config, friends[0])]
 
 
 def main() -> None:
