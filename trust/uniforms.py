@@ -6,6 +6,8 @@ kernels see the same numbers. SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) wi
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,7 +22,12 @@ UNIT = 2.0**-53
 
 def stream_key(seed: int, stream: int) -> np.uint64:
     """Return the state of one stream of a seed; both may be any integers."""
-    return np.uint64(_mixed(_mixed(seed & _MASK) + GOLDEN * (stream + 1)))
+    return np.uint64(_mixed(_start(seed) + GOLDEN * (stream + 1)))
+
+
+@lru_cache(maxsize=256)
+def _start(seed: int) -> int:
+    return _mixed(seed)
 
 
 def seeded(seed: int) -> np.random.Generator:
