@@ -93,11 +93,16 @@ WIRINGS: dict[str, Wiring] = {
 
 
 def attacked(world: World, wiring: Wiring, attacker: Hashable, count: int, popular: Iterable[Hashable] = ()) -> World:
-    """Add a region behind one attacker; all of it lists the spam and, to be met by walks, some popular items."""
+    """Add a region behind one attacker."""
+    return world | region(wiring, attacker, count, popular)
+
+
+def region(wiring: Wiring, attacker: Hashable, count: int, popular: Iterable[Hashable] = ()) -> World:
+    """An attacker with Sybils; all of them list the spam and, to be met by walks, some popular items."""
     sybils: list[Hashable] = [("sybil", attacker, n) for n in range(count)]
     trust = wiring(attacker, sybils)
     items = dict.fromkeys([*SPAM, *popular], 1.0)
-    return world | {member: (trust.get(member, {}), items) for member in [attacker, *sybils]}
+    return {member: (trust.get(member, {}), items) for member in [attacker, *sybils]}
 
 
 def most_listed(world: World, count: int) -> list[Hashable]:

@@ -28,7 +28,6 @@ from rich.table import Table
 from benchmarks.attacks import (
     SPAM,
     WIRINGS,
-    Wiring,
     World,
     attacked,
     chain,
@@ -37,6 +36,7 @@ from benchmarks.attacks import (
     graph_of,
     is_spam,
     most_listed,
+    region,
 )
 from benchmarks.lastfm import DataMissing, file_hashes, find_folder, load
 from benchmarks.sybil import spam_share
@@ -185,18 +185,12 @@ def mass_attack(
         turned = set(order[: int(share * len(order))])
         for number, person in enumerate(p for p in order if p in turned):
             wiring, count = ((chain, 20), (cycle_star, 2))[number % 2]
-            hostile |= _seized(person, wiring, count, popular)
+            hostile |= region(wiring, person, count, popular)
         honest = [root for root in roots if root not in turned]
         for name, pair in spam_of(hostile, honest, alpha).items() if honest else ():
             results += _spam_results("mass attack", name, share, [pair])
         tick()
     return results
-
-
-def _seized(person: Hashable, wiring: Wiring, count: int, popular: list[Hashable]) -> World:
-    sybils: list[Hashable] = [("sybil", person, n) for n in range(count)]
-    trust, items = wiring(person, sybils), dict.fromkeys([*SPAM, *popular], 1.0)
-    return {member: (trust.get(member, {}), items) for member in [person, *sybils]}
 
 
 def _spam_results(experiment: str, name: str, at: float, shares: list[Spam]) -> list[Result]:

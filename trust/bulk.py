@@ -10,8 +10,8 @@ import numpy.typing as npt
 from trust.errors import EdgeError, SelfEdgeError, TooManyEdgesError, WeightError
 from trust.graph import GraphLimits, TrustGraph
 from trust.key_table import KeyTable
-from trust.row_store import ItemRows, RowPointers, TrustRows, all_cumulative, all_shares
-from trust.rows import Floats, Ints
+from trust.row_store import ItemRows, RowPointers, TrustRows
+from trust.rows import Floats, Ints, all_cumulative, all_shares
 
 EdgeArrays = tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]
 """Aligned arrays: author's place among the peers, target's place, weight."""

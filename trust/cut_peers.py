@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from trust.kernels import CoVisits
-from trust.rows import Bools, Floats, Ints, WeightedRows
+from trust.rows import Bools, Floats, Ints, WeightedRows, ranges
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,11 +55,6 @@ class CutPeers:
         usual = np.where(direct, hits / max(going, 1), 0.0)
         return cls(indptr, through[order], share[order], usual)
 
-    @classmethod
-    def none(cls, n_peers: int) -> CutPeers:
-        """Nobody was reached."""
-        return cls(np.zeros(n_peers + 1, np.int64), np.empty(0, np.int64), np.empty(0), np.zeros(n_peers))
-
     def largest_share(self, supporters: WeightedRows) -> Floats:
         """Return, per item, the largest share of its support that passed through one peer.
 
@@ -70,9 +66,7 @@ class CutPeers:
         """
         item = np.repeat(np.arange(supporters.n_rows), np.diff(supporters.indptr))
         count = np.diff(self.indptr)[supporters.columns]
-        entry = np.arange(int(count.sum())) + np.repeat(
-            self.indptr[supporters.columns] - np.cumsum(count) + count, count
-        )
+        entry = ranges(self.indptr[supporters.columns], count)
         n_peers = len(self.indptr) - 1
         pair = np.repeat(item, count) * n_peers + self.through[entry]
         part = np.repeat(supporters.shares, count) * self.share[entry]
@@ -82,3 +76,16 @@ class CutPeers:
         largest = np.zeros(supporters.n_rows)
         np.maximum.at(largest, distinct // n_peers, beyond / np.maximum(1.0 - usual, 1e-9))
         return np.minimum(largest, 1.0)
+
+
+def smoothed(through: npt.ArrayLike, hits: npt.ArrayLike, prior_hits: float, prior_share: float) -> Floats:
+    """Smoothed bottleneck share b̂ = (through + n0·b0)/(hits + n0), at most 1.
+
+    Args:
+        through: how many of the hits came through one peer.
+        hits: how many there were.
+        prior_hits: pseudo-hits n0.
+        prior_share: share b0 of those that count as through one peer.
+    """
+    share: Floats = np.add(through, prior_hits * prior_share) / np.maximum(np.add(hits, prior_hits), 1.0)
+    return np.minimum(share, 1.0)

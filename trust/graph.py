@@ -17,7 +17,7 @@ from trust.edges import AuthorEdges, checked_weight
 from trust.errors import ConfigError, SelfEdgeError, TooManyEdgesError
 from trust.key_table import KeyTable
 from trust.row_store import ItemRows, TrustRows
-from trust.rows import Floats, Ints
+from trust.rows import Floats, Ints, inverse
 from trust.snapshot import GraphSnapshot
 
 _RENUMBER_FROM = 4096
@@ -54,12 +54,12 @@ class TrustGraph:
 
     Attributes:
         limits: How much is stored.
-        peers: Peers and their numbers: authors and those they vouch for.
+        peers: Peers and their numbers: authors and those they vouch for. Another table when numbers are given anew;
+            numbers of two tables must not be mixed.
         items: Items and their numbers.
         trust_rows: Author → peers.
         item_rows: Author → items.
         changes: Which trust rows changed, in order.
-        generation: Rises when numbers are given anew; numbers of two generations must not be mixed.
     """
 
     def __init__(self, limits: GraphLimits | None = None, pinned: Iterable[Hashable] = ()) -> None:
@@ -78,7 +78,6 @@ class TrustGraph:
             raise ConfigError(
                 f"{len(self._pinned)} pinned authors leave no room among {self.limits.authors}; raise the limit"
             )
-        self.generation = 0
         self.peers, self.items = KeyTable(), KeyTable()
         self.trust_rows, self.item_rows = TrustRows(), ItemRows()
         self.changes = ChangeLog()
@@ -183,7 +182,6 @@ class TrustGraph:
 
     def load(self, peers: KeyTable, items: KeyTable, trust: TrustRows, rows: ItemRows, authors: Ints) -> None:
         """Take checked rows in place of everything there is (`from_arrays` makes them)."""
-        self.generation += 1
         self.changes, self._hit_counts = ChangeLog(), None
         self.peers, self.items, self.trust_rows, self.item_rows = peers, items, trust, rows
         self._age = dict.fromkeys(authors.tolist())
@@ -240,18 +238,10 @@ class TrustGraph:
         self._renumber_at = max(_RENUMBER_FROM, 2 * len(peers), 2 * len(listed))
         if 2 * len(peers) > len(self.peers) and 2 * len(listed) > len(self.items):
             return
-        peer_number, item_number = _places(peers, len(self.peers)), _places(listed, len(self.items))
+        peer_number, item_number = inverse(peers, len(self.peers)), inverse(listed, len(self.items))
         self.peers = KeyTable([self.peers.keys[number] for number in peers.tolist()])
         self.items = KeyTable([self.items.keys[number] for number in listed.tolist()])
         self.trust_rows.renumber(peers, peer_number)
         self.item_rows.renumber(peers, item_number)
         self._age = dict.fromkeys(peer_number[authors].tolist())
         self.changes, self._hit_counts = ChangeLog(), None
-        self.generation += 1
-
-
-def _places(kept: Ints, count: int) -> Ints:
-    """int64 [count]: the place of each kept number among the kept, −1 for the others."""
-    places = np.full(count, -1, dtype=np.int64)
-    places[kept] = np.arange(len(kept))
-    return places

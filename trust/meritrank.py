@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trust.cut_peers import CutPeers
+from trust.cut_peers import CutPeers, smoothed
 from trust.errors import ConfigError
 from trust.graph import TrustGraph
 from trust.kernels import ENDED, CoVisits, find_kernels
@@ -162,9 +162,10 @@ class PeerWalks:
     def top(self, count: int) -> tuple[PeerScore, ...]:
         """The best `count` peers of `ranking`, scoring only those that can be among them."""
         self.refresh()
-        config, hits, direct = self._config, self._stored.hits, self._direct()
+        config = self._config
         if self._ranking is not None or config.agreeing_friends or count < 1:
             return self.ranking().top(count)
+        hits, direct = self._stored.hits, self._direct()
         friends = np.flatnonzero(direct & (hits >= config.min_hits))
         reached = np.where(direct, 0, hits)
         at_least = np.cumsum(np.bincount(reached)[::-1])[::-1]  # strangers by how many hits they have or more
@@ -181,7 +182,7 @@ class PeerWalks:
     def _bound(self, hits: int) -> float:
         """The most that a stranger with so many hits can score."""
         config = self._config
-        least = config.prior_hits * config.prior_share / max(hits + config.prior_hits, 1.0)
+        least = float(smoothed(0, hits, config.prior_hits, config.prior_share))
         return hits / config.walks * (1.0 - config.beta * least)
 
     def _direct(self) -> Bools:
@@ -207,9 +208,7 @@ class PeerWalks:
         shared = self._kernels.co_visits(self._stored.walks, peers[strangers], hits)
         count = hits[peers]
         bottleneck = np.zeros(len(peers))
-        prior = config.prior_hits * config.prior_share
-        weight = np.maximum(count[strangers] + config.prior_hits, 1.0)
-        bottleneck[strangers] = np.minimum((shared.largest + prior) / weight, 1.0)
+        bottleneck[strangers] = smoothed(shared.largest, count[strangers], config.prior_hits, config.prior_share)
         score = self._good_hits(peers) / config.walks * (1.0 - config.beta * bottleneck)
         if config.agreeing_friends:
             least = self._least_of_friends()[peers]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from trust.kernels import ENDED, SMALLEST_SHARE, CoVisits, Nodes, RowChange, StepRows, WalkCells, changed_cells
-from trust.rows import Floats, Ints
+from trust.rows import Floats, Ints, ranges
 from trust.uniforms import uniforms
+from trust.walks import first_visits
 
 
 class NumpyKernels:
@@ -38,7 +39,7 @@ class NumpyKernels:
         touched = walks.walk[place].astype(np.int64)
         end = walks.bounds[touched + 1]
         _unmark(walks, touched, hits)
-        walks.cells[_ranges(place, end)] = ENDED
+        walks.cells[ranges(place, end - place)] = ENDED
         walks.cells[place] = target
         going = target != ENDED
         _extend(walks.cells, place[going] + 1, end[going], target[going].astype(np.int64), rows, key)
@@ -60,7 +61,7 @@ class NumpyKernels:
         walk_start = np.repeat(new_walk, np.diff(new_walk, append=len(walk)))
         later = np.flatnonzero(wanted[node] & (walk_start < np.arange(len(walk))))
         before = later - walk_start[later]  # how many peers precede each target in its walk
-        source = _ranges(walk_start[later], later)
+        source = ranges(walk_start[later], before)
         # Half as wide integers sort about twice as fast; most graphs are small enough for them.
         packing = np.dtype(np.uint32 if n_nodes < 2**16 else np.int64)
         pairs = np.repeat(node[later].astype(packing) * packing.type(n_nodes), before) + node[source].astype(packing)
@@ -101,13 +102,6 @@ def _extend(cells: Nodes, place: Ints, end: Ints, at: Ints, rows: StepRows, key:
         at = _step(rows, at[going], uniforms(key, place))
         cells[place] = at
         place = place + 1
-
-
-def _ranges(start: Ints, end: Ints) -> Ints:
-    """Every place from start to end of each range, one range behind the other."""
-    length = end - start
-    places: Ints = np.arange(int(length.sum())) + np.repeat(start - np.cumsum(length) + length, length)
-    return places
 
 
 def _steps_out(walks: WalkCells, change: RowChange) -> tuple[Ints, Ints]:
@@ -170,21 +164,17 @@ def _redirected(place: Ints, slot: Ints, change: RowChange, key: np.uint64) -> t
 
 def _unmark(walks: WalkCells, touched: Ints, hits: Ints) -> None:
     """Take the unit hits of some walks out of the counts."""
-    cell = _ranges(walks.bounds[touched], walks.bounds[touched + 1])
+    cell = ranges(walks.bounds[touched], np.diff(walks.bounds)[touched])
     hits -= np.bincount(walks.cells[cell[walks.first[cell]]], minlength=len(hits))
 
 
 def _mark(walks: WalkCells, touched: Ints, hits: Ints) -> None:
     """Find the unit hits of some walks and count them."""
-    cell = _ranges(walks.bounds[touched], walks.bounds[touched + 1])
+    cell = ranges(walks.bounds[touched], np.diff(walks.bounds)[touched])
     walks.first[cell] = False
     node = walks.cells[cell].astype(np.int64)
     counted = (node != ENDED) & (node != walks.ego)
     cell, node = cell[counted], node[counted]
-    # One sort of (walk, node, order) packed into an integer: each (walk, node) run begins with the unit hit.
-    count = max(len(cell), 1)
-    packed = (walks.walk[cell].astype(np.int64) * len(hits) + node) * count + np.arange(len(cell))
-    packed.sort()
-    runs = packed[np.diff(packed // count, prepend=-1) != 0] % count
-    walks.first[cell[runs]] = True
-    hits += np.bincount(node[runs], minlength=len(hits))
+    unit = first_visits(walks.walk[cell].astype(np.int64), node)
+    walks.first[cell[unit]] = True
+    hits += np.bincount(node[unit], minlength=len(hits))

@@ -15,7 +15,7 @@ import numpy as np
 from trust.cut_peers import CutPeers
 from trust.graph import TrustGraph
 from trust.kernels import ENDED, Nodes, WalkCells
-from trust.rows import Bools, Floats, Ints, WeightedRows
+from trust.rows import Bools, Floats, Ints, WeightedRows, inverse, ranges
 
 Shares = tuple[tuple[Hashable, float], ...]
 """(key, share) pairs, largest share first."""
@@ -156,7 +156,7 @@ class PeerRanking:
         """
         places, shares = places[places >= 0], shares[places >= 0]
         start, length = self.via.indptr[places], np.diff(self.via.indptr)[places]
-        entry = np.arange(int(length.sum())) + np.repeat(start - np.cumsum(length) + length, length)
+        entry = ranges(start, length)
         friends, which = np.unique(self.via.columns[entry], return_inverse=True)
         parts = np.bincount(which, weights=self.via.shares[entry] * np.repeat(shares, length), minlength=len(friends))
         best = np.lexsort((friends, -parts))
@@ -170,10 +170,10 @@ class PeerRanking:
 
     def places_in(self, graph: TrustGraph) -> Ints:
         """int64 [peers of graph or more]: a graph's number of a peer → place in this ranking, −1 for the others."""
-        places = np.full(max(len(graph.peers), len(self._all_hits)), -1, dtype=np.int64)
+        room = max(len(graph.peers), len(self._all_hits))
         if graph.peers is self._peers:
-            places[self.columns.peer] = np.arange(len(self))
-            return places
+            return inverse(self.columns.peer, room)
+        places = np.full(room, -1, dtype=np.int64)
         for peer, place in self._place.items():
             if peer in graph.peers:
                 places[graph.peers.find(peer)] = place
@@ -203,14 +203,7 @@ class PeerRanking:
 
     @cached_property
     def _log_places(self) -> Ints:
-        return self._place_of[self._log.node]
-
-    @cached_property
-    def _place_of(self) -> Ints:
-        """int64 [nodes]: number → place in this ranking, −1 for peers that are not ranked."""
-        place = np.full(len(self._all_hits), -1, dtype=np.int64)
-        place[self.columns.peer] = np.arange(len(self))
-        return place
+        return inverse(self.columns.peer, len(self._all_hits))[self._log.node]
 
     def hits(self) -> dict[Hashable, int]:
         """Hits of every peer that walks reached, below the minimum too: what a graph evicts by."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trust.rows import Floats, Ints
+from trust.rows import Floats, Ints, ranges
 
 _FIRST_ENTRIES = 256
 _FIRST_ROWS = 16
@@ -123,7 +123,7 @@ class RowStore:
         pointers = self.pointers.grown(int(rows.max(initial=-1)) + 1)
         length = pointers.length[rows]
         bounds = np.concatenate(([0], np.cumsum(length)))
-        entry = np.arange(bounds[-1]) + np.repeat(pointers.start[rows] - bounds[:-1], length)
+        entry = ranges(pointers.start[rows], length)
         return bounds, tuple(array[entry] for array in self.arrays)
 
     def _compact(self, more: int) -> None:
@@ -192,25 +192,3 @@ def row_cumulative(shares: Floats) -> Floats:
     np.minimum(running, 1.0, out=running)
     running[-1:] = 1.0
     return running
-
-
-def all_shares(weights: Floats, bounds: Ints) -> Floats:
-    """`row_shares` of many rows that lie one behind the other, bounds int64 [rows + 1]."""
-    length = np.diff(bounds)
-    filled = np.flatnonzero(length)
-    if not filled.size:
-        return weights
-    starts, length = bounds[filled], length[filled]
-    scaled: Floats = weights / np.repeat(np.maximum.reduceat(weights, starts), length)
-    shares: Floats = scaled / np.repeat(np.add.reduceat(scaled, starts), length)
-    return shares
-
-
-def all_cumulative(shares: Floats, bounds: Ints) -> Floats:
-    """`row_cumulative` of many rows; equal to it up to rounding."""
-    filled = np.flatnonzero(np.diff(bounds))
-    running = np.cumsum(shares)
-    before = np.concatenate(([0.0], running))[bounds[:-1]]
-    cumulative: Floats = np.minimum(running - np.repeat(before, np.diff(bounds)), 1.0)
-    cumulative[bounds[filled + 1] - 1] = 1.0
-    return cumulative

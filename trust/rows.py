@@ -15,6 +15,45 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 
+def ranges(start: Ints, length: Ints) -> Ints:
+    """Every place of each range start … start + length − 1, one range behind the other."""
+    places: Ints = np.arange(int(length.sum())) + np.repeat(start - np.cumsum(length) + length, length)
+    return places
+
+
+def inverse(numbers: npt.ArrayLike, count: int) -> Ints:
+    """int64 [count]: the place of each number among `numbers`, −1 for those that are not there."""
+    chosen = np.asarray(numbers, dtype=np.int64)
+    places = np.full(count, -1, dtype=np.int64)
+    places[chosen] = np.arange(len(chosen))
+    return places
+
+
+def all_shares(weights: Floats, bounds: Ints) -> Floats:
+    """Weights over their row's sum, for rows one behind the other, bounds int64 [rows + 1].
+
+    By the row's largest first: sums then neither overflow nor drown a row of tiny weights.
+    """
+    length = np.diff(bounds)
+    filled = np.flatnonzero(length)
+    if not filled.size:
+        return weights
+    starts, length = bounds[filled], length[filled]
+    scaled: Floats = weights / np.repeat(np.maximum.reduceat(weights, starts), length)
+    shares: Floats = scaled / np.repeat(np.add.reduceat(scaled, starts), length)
+    return shares
+
+
+def all_cumulative(shares: Floats, bounds: Ints) -> Floats:
+    """Running sum of each row's shares, its last exactly 1; arguments as for `all_shares`."""
+    filled = np.flatnonzero(np.diff(bounds))
+    running = np.cumsum(shares)
+    before = np.concatenate(([0.0], running))[bounds[:-1]]
+    cumulative: Floats = np.minimum(running - np.repeat(before, np.diff(bounds)), 1.0)
+    cumulative[bounds[filled + 1] - 1] = 1.0
+    return cumulative
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class WeightedRows:
     """A sparse row-stochastic matrix (rows without edges excepted) in CSR form.
@@ -40,36 +79,21 @@ class WeightedRows:
         order = np.argsort(rows * n_columns + columns)
         indptr = np.zeros(n_rows + 1, dtype=np.int64)
         np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
-        return cls._normalised(indptr, columns[order], weights[order], n_columns)
+        return cls.of_rows(indptr, columns[order], weights[order], n_columns)
 
     @classmethod
     def of_rows(cls, indptr: Ints, columns: Ints, weights: Floats, n_columns: int) -> WeightedRows:
         """Normalise rows that lie one behind the other already; columns stay in their order."""
-        return cls._normalised(indptr, columns, weights, n_columns)
+        shares = all_shares(weights, indptr)
+        cumulative = all_cumulative(shares, indptr) + np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+        for array in (indptr, columns, shares, cumulative):
+            array.flags.writeable = False
+        return cls(indptr, columns, shares, cumulative, n_columns)
 
     @classmethod
     def empty(cls, n_columns: int) -> WeightedRows:
         """No rows at all."""
-        return cls._normalised(np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0), n_columns)
-
-    @classmethod
-    def _normalised(cls, indptr: Ints, columns: Ints, weights: Floats, n_columns: int) -> WeightedRows:
-        degrees = np.diff(indptr)
-        filled = np.flatnonzero(degrees)
-        starts = indptr[filled]
-        lengths = degrees[filled]
-        if filled.size:
-            # By the row's largest first: sums then neither overflow nor drown a row of tiny weights.
-            weights = weights / np.repeat(np.maximum.reduceat(weights, starts), lengths)
-            totals = np.repeat(np.add.reduceat(weights, starts), lengths)
-            weights = weights / totals
-        running = np.cumsum(weights)
-        before = np.concatenate(([0.0], running))[starts]
-        cumulative = np.minimum(running - np.repeat(before, lengths), 1.0) + np.repeat(filled, lengths)
-        cumulative[indptr[filled + 1] - 1] = filled + 1.0
-        for array in (indptr, columns, weights, cumulative):
-            array.flags.writeable = False
-        return cls(indptr, columns, weights, cumulative, n_columns)
+        return cls.of_rows(np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0), n_columns)
 
     @property
     def n_rows(self) -> int:
@@ -92,8 +116,8 @@ class WeightedRows:
         """Return some rows, in the given order."""
         length = np.diff(self.indptr)[rows]
         indptr = np.concatenate(([0], np.cumsum(length)))
-        entry = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], length)
-        return self._normalised(indptr, self.columns[entry], self.shares[entry], self.n_columns)
+        entry = ranges(self.indptr[rows], length)
+        return self.of_rows(indptr, self.columns[entry], self.shares[entry], self.n_columns)
 
     def reweighted(self, column_factors: Floats) -> WeightedRows:
         """Multiply every entry by its column's factor, drop the zeros, normalise each row again.
@@ -104,7 +128,7 @@ class WeightedRows:
         weights = self.shares * column_factors[self.columns]
         kept = weights > 0.0
         upto = np.concatenate(([0], np.cumsum(kept)))
-        return self._normalised(upto[self.indptr], self.columns[kept], weights[kept], self.n_columns)
+        return self.of_rows(upto[self.indptr], self.columns[kept], weights[kept], self.n_columns)
 
     def transposed(self) -> WeightedRows:
         """Column → row with the same shares, normalised per column."""

@@ -14,13 +14,14 @@ from functools import partial
 
 import numpy as np
 
+from trust.cut_peers import smoothed
 from trust.errors import ConfigError
 from trust.graph import TrustGraph
 from trust.item_ranking import ItemColumns, ItemRanking, Unvisited
 from trust.meritrank import MAX_WALKS
 from trust.peer_items import PeerItems
 from trust.peer_ranking import PeerRanking
-from trust.rows import Floats, Ints, WeightedRows
+from trust.rows import Floats, Ints, WeightedRows, inverse
 from trust.uniforms import seeded
 from trust.walks import visits, walk_items
 
@@ -147,9 +148,7 @@ def _connectivity(
     if not config.trust_weighted or config.beta == 0.0:
         return np.ones(len(hits))
     largest = peers.cuts.largest_share(peers.renumbered(supporters, graph))
-    prior = config.prior_hits * config.prior_share
-    smoothed = (largest * hits + prior) / np.maximum(hits + config.prior_hits, 1.0)
-    factor: Floats = 1.0 - config.beta * np.minimum(smoothed, 1.0)
+    factor: Floats = 1.0 - config.beta * smoothed(largest * hits, hits, config.prior_hits, config.prior_share)
     return factor
 
 
@@ -175,8 +174,7 @@ def _draw(weights: Floats, count: int, rng: np.random.Generator) -> Ints:
 
 def _supporters(item: Ints, peer: Ints, order: Ints, ego: int, n_peers: int, n_items: int) -> WeightedRows:
     """Place in `order` → number of a peer, by how many walks first entered the item from it."""
-    place = np.full(n_items, -1, dtype=np.int64)
-    place[order] = np.arange(len(order))
+    place = inverse(order, n_items)
     kept = (place[item] >= 0) & (peer != ego)
     pairs, counts = np.unique(place[item][kept] * n_peers + peer[kept], return_counts=True)
     return WeightedRows.from_edges(pairs // n_peers, pairs % n_peers, counts.astype(np.float64), len(order), n_peers)

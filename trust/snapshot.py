@@ -9,7 +9,7 @@ import numpy as np
 
 from trust.key_table import KeyTable
 from trust.row_store import RowStore
-from trust.rows import Floats, Ints, WeightedRows
+from trust.rows import Floats, Ints, WeightedRows, inverse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +51,7 @@ class GraphSnapshot:
         like_bounds, (liked, like_weights, *_) = likes.gathered(rows)
         peer_order = _ordered(peers.keys, np.union1d(authors, friends))
         item_order = _ordered(items.keys, np.unique(liked))
-        peer_place, item_place = _inverse(peer_order, len(peers)), _inverse(item_order, len(items))
+        peer_place, item_place = inverse(peer_order, len(peers)), inverse(item_order, len(items))
         peer_keys = tuple(peers.keys[number] for number in peer_order)
         item_keys = tuple(items.keys[number] for number in item_order)
 
@@ -78,9 +78,3 @@ def _ordered(keys: Sequence[Hashable], numbers: Ints) -> list[int]:
         return sorted(chosen, key=lambda number: keys[number])
     except TypeError:  # keys of several types, or of one without an order
         return sorted(chosen, key=lambda number: (type(keys[number]).__qualname__, repr(keys[number])))
-
-
-def _inverse(order: list[int], count: int) -> Ints:
-    place = np.full(count, -1, dtype=np.int64)
-    place[order] = np.arange(len(order))
-    return place

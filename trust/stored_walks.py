@@ -96,13 +96,13 @@ class StoredWalks:
     def refresh(self) -> int:
         """Catch up with the graph and the blocks; returns how many walks changed their way."""
         graph = self._graph
-        if graph.generation != self._generation or graph.peers.find(self._ego) != self.walks.ego:
+        if graph.peers is not self._peers or graph.peers.find(self._ego) != self.walks.ego:
             return self._restart()
         changed = graph.changes.since(self._position)
-        if not (changed or self._pending_blocks or changed is None):
-            return 0
         if changed is None or len(changed) + len(self._pending_blocks) > AFRESH_FROM:
             return self._restart()
+        if not (changed or self._pending_blocks):
+            return 0
         if self._pending_blocks:
             numbers = {graph.peers.find(peer) for peer in self._pending_blocks} - {-1}
             changed = list(numbers.union(changed))
@@ -113,7 +113,7 @@ class StoredWalks:
         graph = self._graph
         self.walks = self.walks._replace(ego=graph.peers.find(self._ego))
         self._pending_blocks = set()
-        self._generation, self._position = graph.generation, graph.changes.position
+        self._peers, self._position = graph.peers, graph.changes.position
         self._follow()
         self.hits = np.zeros(self._room(), np.int64)
         self._slots = np.full(self._room() + 1, -1, np.int32)

@@ -84,11 +84,21 @@ def visits(walks: Walks) -> Visits:
     place = np.flatnonzero(flat != ENDED)
     node = flat[place].astype(np.int64)
     walk = place // max(walks.shape[1], 1)
-    # One sort of (walk, node, order) packed into an integer: each (walk, node) run begins with the unit hit.
-    count = max(len(place), 1)
-    packed = (walk * (int(node.max(initial=0)) + 1) + node) * count + np.arange(len(place))
-    packed.sort()
-    run_starts = np.diff(packed // count, prepend=-1) != 0
     first = np.zeros(len(place), dtype=np.bool_)
-    first[packed[run_starts] % count] = True
+    first[first_visits(walk, node)] = True
     return Visits(place, walk, node, first)
+
+
+def first_visits(walk: Ints, node: Ints) -> Ints:
+    """Places of the first visit of each walk to each node, in no particular order.
+
+    Args:
+        walk: int64 [visits], which walk; visits of a walk in the order they happened.
+        node: int64 [visits], which node.
+    """
+    # One sort of (walk, node, order) packed into an integer: each (walk, node) run begins with the unit hit.
+    count = max(len(node), 1)
+    packed = (walk * (int(node.max(initial=0)) + 1) + node) * count + np.arange(len(node))
+    packed.sort()
+    places: Ints = packed[np.diff(packed // count, prepend=-1) != 0] % count
+    return places

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trust.row_store import RowStore, TrustRows, all_cumulative, all_shares, row_cumulative, row_shares
+from trust.row_store import RowStore, TrustRows, row_cumulative, row_shares
+from trust.rows import all_cumulative, all_shares
 
 ROWS = st.lists(st.tuples(st.integers(0, 20), st.lists(st.integers(0, 9), max_size=40)), max_size=60)
 
