@@ -29,4 +29,11 @@ class Changed:
     authors: frozenset[PeerId]
 
 
-Effect = Broadcast | Request | Changed
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Hang up on a peer that is shut out."""
+
+    peer: PeerId
+
+
+Effect = Broadcast | Request | Changed | Disconnect

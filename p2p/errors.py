@@ -32,7 +32,11 @@ class Rejected(Enum):
     RATE = "the author updates too often"
     QUOTA = "the peer sends more than its share"
     FULL = "the store is full and the author is not among those that count"
+    UNWANTED = "of an author who does not count here"
     UNASKED = "nobody asked for it"
+    BROKEN_PROMISE = "the peer does not send what it says it has"
+    UNSTORED = "the store cannot be written now"
+    SHUT_OUT = "of a peer that is shut out"
 
 
 class P2PError(Exception):

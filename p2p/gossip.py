@@ -3,14 +3,15 @@
 Three flows keep stores equal:
 - push: who publishes announces (author, version, digest); whoever lacks the body pulls it from the peer that passed the
   announcement on;
-- anti-entropy: at every new connection, after news that push did not bring, and now and then with a random peer, 256
-  bucket digests are compared and what is missing is pulled. Whoever is asked with other digests than its own asks back,
-  so both sides end up equal;
+- anti-entropy: at every new connection, after news that push did not bring, and now and then with a random peer, stores
+  are compared (`p2p.comparing`) and what is missing is pulled;
 - own version: a device that was restored from a backup learns its latest version from its peers before it publishes,
   so that it never signs two records with one version.
 
 A proof of equivocation travels like a record, under the version `EQUIVOCATED`: the two records that make it.
-Nothing that a peer sends raises: it is counted by `Rejected` reason and dropped.
+Which authors count is for the caller to say: `frontier` names those whose records are wanted, `admit` in which order.
+Nothing that a peer sends raises: it is counted by `Rejected` reason and dropped, and who sends such things too often is
+shut out for a while (`p2p.standing`).
 """
 
 from __future__ import annotations
@@ -22,41 +23,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from p2p import messages
-from p2p.buckets import bucket_digests, bucket_of, differing
+from p2p.comparing import Comparing, Frontier, passed
 from p2p.counters import Counters
-from p2p.effects import Broadcast, Changed, Effect, Request
-from p2p.errors import RecordInvalid, Rejected
+from p2p.effects import Broadcast, Changed, Disconnect, Effect, Request
+from p2p.errors import RecordInvalid, Rejected, StoreUnavailable
 from p2p.gossip_config import GossipConfig
+from p2p.holdings import Holdings
 from p2p.identity import PeerId
 from p2p.intake import Intake
-from p2p.messages import MAX_ANNOUNCED, MAX_ENTRIES, Announce, AskBodies, AskEntries, AskOwn
+from p2p.messages import MAX_ANNOUNCED, Announce, AskBodies, AskOwn, Compare, TellInterest
 from p2p.pulls import Pulls
 from p2p.quota import Quota
 from p2p.record import SignedRecord
+from p2p.standing import Standings
 from p2p.store import EQUIVOCATED, Entry, RecordStore
-
-_POKED_PEERS = 3  # news spread exponentially, so few are enough
 
 
 @dataclass(slots=True)
 class _Peer:
-    """What is under way with a connected peer.
-
-    Attributes:
-        told_own: whether it said which of my versions it knows.
-        own_asked_at: when it was asked that.
-        comparing: whether an answer with entries is awaited.
-        compared_at: when the last comparison was asked for.
-        compare: whether another one is wanted, as soon as `compare_gap_s` allows.
-        last_difference: stands for its digests and mine when they differed last; the same difference needs no answer.
-    """
+    """A connected peer: whether it said which of my versions it knows, and when it was asked."""
 
     told_own: bool
     own_asked_at: float
-    comparing: bool
-    compared_at: float
-    compare: bool = False
-    last_difference: int = 0
 
 
 class Gossip:
@@ -68,7 +56,8 @@ class Gossip:
         clock: Unix seconds.
         rng: chooses peers.
         config: pace and limits.
-        admit: how welcome an author is: the higher, the sooner pulled; 0 or less is not pulled at all.
+        admit: how welcome an author is: the higher, the sooner pulled; 0 or less is neither pulled nor passed on.
+        frontier: the authors whose records are wanted; None for everyone's.
     """
 
     def __init__(
@@ -79,6 +68,7 @@ class Gossip:
         rng: np.random.Generator,
         config: GossipConfig | None = None,
         admit: Callable[[PeerId], float] = lambda _: 1.0,
+        frontier: Frontier = lambda: None,
     ) -> None:
         self._me = me
         self._store = store
@@ -93,8 +83,9 @@ class Gossip:
         self._to_announce: deque[Entry] = deque()
         self._from_peer = Quota(self._config.messages)
         self._to_peer = Quota(self._config.served)
-        self._compared_at = clock()
-        self._digests: bytes | None = None
+        self._holdings = Holdings(store.entries())
+        self._comparing = Comparing(self._holdings, frontier, rng, self._config, clock())
+        self._standings = Standings(self._config.standing)
         store.pin(me)
 
     # -- peers -----------------------------------------------------------------------------------
@@ -104,17 +95,26 @@ class Gossip:
         """Peers connected now."""
         return tuple(self._peers)
 
+    @property
+    def shut_out(self) -> tuple[PeerId, ...]:
+        """Peers that are not listened to now."""
+        return self._standings.shut_out(self._clock())
+
     def on_peer(self, peer: PeerId) -> list[Effect]:
         """A peer connected: ask for my own latest version, and compare stores."""
         if peer in self._peers or peer == self._me:
             return []
         now = self._clock()
-        self._peers[peer] = _Peer(told_own=False, own_asked_at=now, comparing=True, compared_at=now)
-        return [self._request(peer, AskOwn()), self._request(peer, AskEntries(self._bucket_digests()))]
+        if self._standings.is_shut_out(peer, now):
+            self._refuse(Rejected.SHUT_OUT)
+            return [Disconnect(peer)]
+        self._peers[peer] = _Peer(told_own=False, own_asked_at=now)
+        return [self._request(peer, AskOwn()), self._request(peer, self._comparing.meet(peer, now))]
 
     def on_peer_gone(self, peer: PeerId) -> list[Effect]:
         """A peer is gone."""
         self._peers.pop(peer, None)
+        self._comparing.part(peer)
         self._pulls.forget(peer)
         return []
 
@@ -151,11 +151,23 @@ class Gossip:
         return self._spread(new, convicted)
 
     def _spread(self, new: Sequence[SignedRecord], convicted: Sequence[PeerId]) -> list[Effect]:
+        effects = self._changed(new, convicted)
         self._announce(new, convicted)
-        self._poke()
-        return self._changed(new, convicted)
+        self._comparing.poke()
+        return effects
 
     # -- messages in -----------------------------------------------------------------------------
+
+    def relays(self, data: bytes) -> bool:
+        """Return whether a broadcast is worth passing on: well-formed, and about an author who counts here.
+
+        Touches nothing that changes, so it may be called at any time from any thread if `admit` may.
+        """
+        try:
+            announced = messages.decode_announce(data)
+        except RecordInvalid:
+            return False
+        return any(self._admit(author) > 0 for author, _, _ in announced.entries)
 
     def on_broadcast(self, peer: PeerId, data: bytes) -> list[Effect]:
         """An announcement arrived by way of `peer`: pull what is missing from there."""
@@ -164,7 +176,7 @@ class Gossip:
         try:
             announced = messages.decode_announce(data)
         except RecordInvalid as error:
-            self._refuse(error.reason)
+            self._blame(peer, error.reason)
             return []
         self._claim(peer, announced.entries, pushed=True)
         return self._pull(peer)
@@ -176,33 +188,29 @@ class Gossip:
         try:
             answer = self._answer(peer, messages.decode_request(data))
         except RecordInvalid as error:
-            self._refuse(error.reason)
+            self._blame(peer, error.reason)
             return b""
         if not self._to_peer.take(peer, self._clock(), len(answer)):
-            self._refuse(Rejected.QUOTA)
+            self._blame(peer, Rejected.QUOTA)
             return b""
         self.counters.sent(answer)
         return answer
 
     def _answer(self, peer: PeerId, request: messages.Request) -> bytes:
         match request:
-            case AskEntries(theirs):
-                ours = self._bucket_digests()
-                differ = differing(ours, theirs)
-                self._compare_back(peer, hash((ours, theirs)) if differ else 0)
-                entries = [entry for entry in self._store.entries() if bucket_of(entry[0]) in differ]
-                return messages.encode_entries(entries[:MAX_ENTRIES])
+            case Compare():
+                return messages.encode_comparison(self._comparing.answer(peer, request))
+            case TellInterest():
+                try:
+                    self._comparing.take_interest(peer, request)
+                except ValueError as error:
+                    raise RecordInvalid(Rejected.MALFORMED, str(error)) from error
+                return messages.encode_bodies([])
             case AskBodies(authors):
                 found = (self._store.wire(author) for author in dict.fromkeys(authors))
                 return messages.encode_bodies([body for bodies in found for body in bodies])
             case AskOwn():
                 return messages.encode_bodies(self._store.wire(peer))
-
-    def _compare_back(self, peer: PeerId, difference: int) -> None:
-        state = self._peers.get(peer)
-        if state is not None and difference not in (0, state.last_difference):
-            state.last_difference = difference
-            state.compare = True
 
     def on_response(self, peer: PeerId, request: bytes, data: bytes) -> list[Effect]:
         """`peer` answered `request`."""
@@ -210,59 +218,63 @@ class Gossip:
         if not data or peer not in self._peers:  # it declined, or it is gone meanwhile
             return self.on_request_failed(peer, request)
         asked = messages.decode_request(request)
-        effects: list[Effect] = []
         try:
-            match asked:
-                case AskEntries():
-                    self._peers[peer].comparing = False
-                    self._claim(peer, messages.decode_entries(data).entries, pushed=False)
-                case AskOwn():
-                    bodies = messages.decode_bodies(data).records
-                    self._peers[peer].told_own = True
-                    effects = self._take(peer, bodies, [self._me])
-                case AskBodies(authors):
-                    effects = self._take(peer, messages.decode_bodies(data).records, authors)
+            effects = self._on_answer(peer, asked, data)
         except RecordInvalid as error:
-            self._refuse(error.reason)
-        finally:
-            if isinstance(asked, AskBodies):
-                self._pulls.ended(peer, self._clock())
+            self._blame(peer, error.reason)
+            self._ended(peer, asked)
+            return []
         return [*effects, *self._pull(peer)]
+
+    def _on_answer(self, peer: PeerId, asked: messages.Request, data: bytes) -> list[Effect]:
+        match asked:
+            case Compare():
+                entries, following = self._comparing.on_comparison(peer, messages.decode_comparison(data))
+                self._claim(peer, entries, pushed=False)
+                return [self._request(peer, following)] if following else []
+            case TellInterest():
+                messages.decode_bodies(data)
+                compare = self._comparing.on_told(peer, asked)
+                return [self._request(peer, compare)] if compare else []
+            case AskOwn():
+                bodies = messages.decode_bodies(data).records
+                self._peers[peer].told_own = True
+                return self._take(peer, bodies, [self._me])
+            case AskBodies(authors):
+                bodies = messages.decode_bodies(data).records
+                effects = self._take(peer, bodies, authors)
+                given_up = self._pulls.ended(peer, self._clock())
+                if len(bodies) < len(authors):
+                    self._blame(peer, Rejected.BROKEN_PROMISE, given_up)
+                return effects
 
     def on_request_failed(self, peer: PeerId, request: bytes) -> list[Effect]:
         """A peer did not answer; what is still wanted is asked again later."""
         self.counters.requests_failed += 1
-        match messages.decode_request(request):
+        self._ended(peer, messages.decode_request(request))
+        return []
+
+    def _ended(self, peer: PeerId, asked: messages.Request) -> None:
+        match asked:
             case AskBodies():
                 self._pulls.ended(peer, self._clock())
-            case AskEntries() if peer in self._peers:
-                self._peers[peer].comparing = False
-                self._peers[peer].compare = True
-        return []
+            case Compare() | TellInterest():
+                self._comparing.failed(peer)
 
     # -- time ------------------------------------------------------------------------------------
 
     def tick(self) -> list[Effect]:
-        """Do what is due: announce, pull, compare stores, ask for the own version."""
+        """Do what is due: hang up, announce, pull, compare stores, ask for the own version."""
         now = self._clock()
-        if self._peers and self._passed(now, self._compared_at, self._config.anti_entropy_s):
-            self._compared_at = now
-            self._peers[self._random_peers(1)[0]].compare = True
-        effects = self._announcements()
+        effects: list[Effect] = [Disconnect(p) for p in self._peers if self._standings.is_shut_out(p, now)]
+        effects += self._announcements()
+        effects += [self._request(peer, request) for peer, request in self._comparing.due(now)]
         for peer, state in self._peers.items():
-            may_compare = not state.comparing and self._passed(now, state.compared_at, self._config.compare_gap_s)
-            if state.compare and may_compare:
-                state.compare, state.comparing, state.compared_at = False, True, now
-                effects.append(self._request(peer, AskEntries(self._bucket_digests())))
-            if not state.told_own and self._passed(now, state.own_asked_at, self._config.own_retry_s):
+            if not state.told_own and passed(now, state.own_asked_at, self._config.own_retry_s):
                 state.own_asked_at = now
                 effects.append(self._request(peer, AskOwn()))
             effects.extend(self._pull(peer))
         return effects
-
-    @staticmethod
-    def _passed(now: float, since: float, seconds: float) -> bool:
-        return not 0 <= now - since < seconds  # a clock that ran backwards must not silence anything
 
     def _announcements(self) -> list[Effect]:
         if not self._peers:
@@ -289,7 +301,9 @@ class Gossip:
             if not self._intake.is_news(entry) or not self._intake.may_update(entry):
                 continue  # a later comparison brings what has to wait
             welcome = self._admit(entry[0])
-            if welcome <= 0 or not self._pulls.add(peer, entry, welcome, now, pushed=pushed):
+            if welcome <= 0 and entry[0] != self._me:
+                self._refuse(Rejected.UNWANTED)
+            elif not self._pulls.add(peer, entry, welcome, now, pushed=pushed):
                 self._refuse(Rejected.FULL)
 
     def _pull(self, peer: PeerId) -> list[Effect]:
@@ -299,25 +313,24 @@ class Gossip:
     def _take(self, peer: PeerId, bodies: Iterable[bytes], asked: Iterable[PeerId]) -> list[Effect]:
         """Check and store records that came as the answer to a pull."""
         claims = {author: self._pulls.claimed(peer, author) or (0, False) for author in asked}
-        new, convicted = self._intake.take(bodies, claims.keys())
+        try:
+            taken = self._intake.take(bodies, claims.keys())
+        except StoreUnavailable:  # the disk is full, say: what was asked for is asked for again later
+            self._refuse(Rejected.UNSTORED)
+            return []
+        for reason in taken.refused:
+            self._standings.blame(peer, reason, self._clock())
+        new, convicted = taken.new, taken.convicted
         self.counters.accepted += len(new)
+        effects = self._changed(new, convicted)
         self._announce([], [author for author in convicted if claims[author][0] != EQUIVOCATED])
-        if any(not claims[author][1] for author in [*convicted, *(signed.record.author for signed in new)]):
-            self._poke()
-        return self._changed(new, convicted)
+        unpushed = [author for author in _authors(new, convicted) if not claims[author][1]]
+        if unpushed:
+            self._comparing.found()
+            self._comparing.poke()
+        return effects
 
     # -- inside ----------------------------------------------------------------------------------
-
-    def _random_peers(self, count: int) -> list[PeerId]:
-        peers = list(self._peers)
-        chosen = self._rng.choice(len(peers), size=min(count, len(peers)), replace=False)
-        return [peers[int(index)] for index in chosen]
-
-    def _poke(self) -> None:
-        """Compare soon with a few peers: they see what is new here and ask back."""
-        if self._peers:
-            for peer in self._random_peers(_POKED_PEERS):
-                self._peers[peer].compare = True
 
     def _request(self, peer: PeerId, request: messages.Request) -> Effect:
         data = messages.encode(request)
@@ -326,30 +339,41 @@ class Gossip:
 
     def _welcome(self, peer: PeerId, data: bytes) -> bool:
         self.counters.received(data)
-        if self._from_peer.take(peer, self._clock()):
+        now = self._clock()
+        if self._standings.is_shut_out(peer, now):
+            self._refuse(Rejected.SHUT_OUT)
+            return False
+        if self._from_peer.take(peer, now):
             return True
-        self._refuse(Rejected.QUOTA)
+        self._blame(peer, Rejected.QUOTA)
         return False
+
+    def _blame(self, peer: PeerId, reason: Rejected, times: int = 1) -> None:
+        """Count a refusal, and hold it against the sender."""
+        if times:
+            self.counters.rejected[reason] += times
+            self._standings.blame(peer, reason, self._clock(), times)
 
     def _refuse(self, reason: Rejected) -> None:
         self.counters.rejected[reason] += 1
 
-    def _bucket_digests(self) -> bytes:
-        if self._digests is None:
-            self._digests = bucket_digests(self._store.entries())
-        return self._digests
-
     def _announce(self, records: Iterable[SignedRecord], convicted: Iterable[PeerId]) -> None:
-        authors = [*(signed.record.author for signed in records), *convicted]
-        known = ((author, self._store.entry(author)) for author in authors)
+        known = ((author, self._store.entry(author)) for author in _authors(records, convicted))
         self._to_announce.extend((author, *entry) for author, entry in known if entry is not None)
 
     def _changed(self, new: Sequence[SignedRecord], convicted: Sequence[PeerId]) -> list[Effect]:
         evicted = self._store.take_evicted()
         for author, version in evicted.items():
             self._intake.remember_refused(author, version)
-        authors = frozenset([*(signed.record.author for signed in new), *convicted, *evicted])
-        if not authors:
-            return []
-        self._digests = None
-        return [Changed(authors)]
+        authors = frozenset([*_authors(new, convicted), *evicted])
+        for author in authors:
+            entry = self._store.entry(author)
+            if entry is None:
+                self._holdings.drop(author)
+            else:
+                self._holdings.put((author, *entry))
+        return [Changed(authors)] if authors else []
+
+
+def _authors(new: Iterable[SignedRecord], convicted: Iterable[PeerId]) -> list[PeerId]:
+    return [*(signed.record.author for signed in new), *convicted]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from p2p.messages import MAX_ANNOUNCED, MAX_ENTRIES
 from p2p.quota import Rate
+from p2p.standing import StandingConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +14,8 @@ class GossipConfig:
     """Pace and limits.
 
     Attributes:
-        anti_entropy_s: time between comparisons with a random peer.
+        anti_entropy_s: first time between comparisons with a random peer; it doubles while nothing is found.
+        anti_entropy_max_s: longest time between them.
         compare_gap_s: least time between two comparisons with the same peer.
         retry_s: time between two tries to pull a record from a peer.
         own_retry_s: time between two questions for the own version to a peer that has not answered.
@@ -25,9 +27,11 @@ class GossipConfig:
         updates: how often one author may publish.
         announced_per_tick: entries announced per tick at most, because bursts get lost.
         max_claims: records that one peer may say to have, kept at once.
+        standing: when a peer is shut out.
     """
 
     anti_entropy_s: float = 5.0
+    anti_entropy_max_s: float = 600.0
     compare_gap_s: float = 0.5
     retry_s: float = 0.25
     own_retry_s: float = 2.0
@@ -39,3 +43,4 @@ class GossipConfig:
     updates: Rate = field(default_factory=lambda: Rate(burst=20, per_s=1 / 60))
     announced_per_tick: int = 4 * MAX_ANNOUNCED
     max_claims: int = MAX_ENTRIES
+    standing: StandingConfig = field(default_factory=StandingConfig)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from p2p.counters import Counters
 from p2p.errors import RecordInvalid, Rejected
@@ -18,6 +19,21 @@ from p2p.record import SignedRecord, open_record
 from p2p.store import EQUIVOCATED, Entry, RecordStore
 
 _MAX_REMEMBERED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of an answer.
+
+    Attributes:
+        new: records that are new.
+        convicted: authors whom they convict of equivocation.
+        refused: why others were refused.
+    """
+
+    new: list[SignedRecord]
+    convicted: list[PeerId]
+    refused: list[Rejected]
 
 
 class Intake:
@@ -41,6 +57,7 @@ class Intake:
         self._counters = counters
         self._from_author = Quota(config.updates)
         self._not_again: OrderedDict[PeerId, tuple[int, float]] = OrderedDict()
+        self._refused: list[Rejected] = []
 
     # -- before a record is pulled ---------------------------------------------------------------
 
@@ -67,17 +84,19 @@ class Intake:
 
     # -- after it came ---------------------------------------------------------------------------
 
-    def take(self, bodies: Iterable[bytes], asked: Collection[PeerId]) -> tuple[list[SignedRecord], list[PeerId]]:
+    def take(self, bodies: Iterable[bytes], asked: Collection[PeerId]) -> Taken:
         """Check and store the answer to a pull.
 
-        Returns:
-            The records that are new, and the authors whom they convict of equivocation.
+        Raises:
+            StoreUnavailable: nothing was stored.
         """
+        self._refused = []
         opened = [signed for signed in (self._opened(body, asked) for body in bodies) if signed is not None]
-        return self._put(self._within_quota(_latest(opened)))
+        new, convicted = self._put(self._within_quota(_latest(opened)))
+        return Taken(new, convicted, self._refused)
 
     def relay(self, records: Iterable[SignedRecord]) -> tuple[list[SignedRecord], list[PeerId]]:
-        """Store verified records that nobody asked for; returns what `take` returns."""
+        """Store verified records that nobody asked for; return those that are new, and the authors they convict."""
         return self._put([signed for signed in records if not self._is_early(signed)])
 
     def _opened(self, body: bytes, asked: Collection[PeerId]) -> SignedRecord | None:
@@ -145,6 +164,7 @@ class Intake:
 
     def _refuse(self, reason: Rejected) -> None:
         self._counters.rejected[reason] += 1
+        self._refused.append(reason)
 
 
 def _latest(records: Iterable[SignedRecord]) -> list[SignedRecord]:

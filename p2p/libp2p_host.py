@@ -93,13 +93,16 @@ def libp2p_id_of(peer: PeerId) -> ID:
     return ID(b"\x00\x24" + b"\x08\x01\x12\x20" + peer)
 
 
-def build_host(seed: bytes, listen: str, on_broadcast: Callable[[PeerId, bytes], None]) -> HostParts:
+def build_host(
+    seed: bytes, listen: str, on_broadcast: Callable[[PeerId, bytes], None], relays: Callable[[bytes], bool]
+) -> HostParts:
     """Build a host whose libp2p identity is the Ed25519 key of `seed`.
 
     Args:
         seed: the 32-byte private seed of the identity.
         listen: the multiaddr to listen on, such as `/ip4/0.0.0.0/tcp/0`.
         on_broadcast: takes (forwarder, data) of each fresh message, on the trio thread; must not block.
+        relays: says whether a message is passed on; called on the trio thread.
 
     Raises:
         TransportUnavailable: `listen` is not a TCP multiaddr.
@@ -131,7 +134,7 @@ def build_host(seed: bytes, listen: str, on_broadcast: Callable[[PeerId, bytes],
     # The library counts from int(time.time()): after a restart a peer that published more than one message a second
     # reuses sequence numbers, and its messages are dropped as already seen.
     pubsub.counter = time.time_ns()
-    pubsub.set_topic_validator(TOPIC, _validator(host.get_id(), on_broadcast), False)
+    pubsub.set_topic_validator(TOPIC, _validator(host.get_id(), on_broadcast, relays), False)
     return HostParts(host, pubsub, router)
 
 
@@ -163,7 +166,9 @@ def _router() -> GossipSub:
     )
 
 
-def _validator(own: ID, on_broadcast: Callable[[PeerId, bytes], None]) -> Callable[[ID, Any], bool]:
+def _validator(
+    own: ID, on_broadcast: Callable[[PeerId, bytes], None], relays: Callable[[bytes], bool]
+) -> Callable[[ID, Any], bool]:
     """Return the topic validator. It also delivers: only here is the forwarder of a message known."""
 
     def accept(forwarder: ID, message: Any) -> bool:
@@ -174,8 +179,8 @@ def _validator(own: ID, on_broadcast: Callable[[PeerId, bytes], None]) -> Callab
         peer = peer_id_of(forwarder)
         if peer is None:
             return False
-        on_broadcast(peer, message.data)
-        return True
+        on_broadcast(peer, message.data)  # even what is not passed on: the core counts it
+        return relays(message.data)
 
     def validate(forwarder: ID, message: Any) -> bool:
         try:

@@ -45,6 +45,10 @@ class NodeEvents(Protocol):
     def on_broadcast(self, peer: PeerId, data: bytes) -> None:
         """A broadcast arrived."""
 
+    def relays(self, data: bytes) -> bool:
+        """Return whether a broadcast is passed on."""
+        ...
+
     async def on_request(self, peer: PeerId, data: bytes) -> bytes:
         """Return the answer to a request."""
         ...
@@ -66,7 +70,7 @@ class Libp2pNode:
     def __init__(self, seed: bytes, listen: str, events: NodeEvents) -> None:
         self._listen = listen
         self._events = events
-        self._parts = build_host(seed, listen, events.on_broadcast)
+        self._parts = build_host(seed, listen, events.on_broadcast, events.relays)
         self._host = self._parts.host
         self._network = self._host.get_network()
         self._present: set[PeerId] = set()
@@ -180,6 +184,11 @@ class Libp2pNode:
                 raise
             except Exception as error:
                 raise RequestFailed(f"{peer.hex()} did not answer: {error!r}") from error
+
+    async def disconnect(self, peer: PeerId) -> None:
+        """Close every connection to a peer."""
+        for connection in tuple(self._network.get_connections(libp2p_id_of(peer))):
+            await _close_quietly(connection)
 
     def is_connected(self, remote: ID) -> bool:
         """Return whether a live connection to a peer exists."""

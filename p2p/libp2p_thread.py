@@ -204,7 +204,7 @@ async def _redial(node: Libp2pNode, addresses: list[str]) -> None:
 def _log_failure(future: Future[None]) -> None:
     error = future.exception()
     if error is not None:
-        logger.info("a broadcast was not sent: %r", error)
+        logger.info("a broadcast or a hanging up failed: %r", error)
 
 
 def _with_port_of(listen: str, address: str) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _MAX_WAITING_EVENTS = 1024
 _REQUEST_WORKERS = 2
 _BROADCAST_TIMEOUT_S = 5.0
+_DISCONNECT_TIMEOUT_S = 10.0
 
 logger = logging.getLogger("meritrec.p2p")
 
@@ -103,6 +104,13 @@ class Libp2pTransport:
         except Exception as error:
             raise RequestFailed(f"{peer.hex()} could not be asked: {error}") from error
 
+    def disconnect(self, peer: PeerId) -> None:
+        """Hang up on a peer; it may dial again."""
+        try:
+            self._running().cast(lambda node: node.disconnect(peer), _DISCONNECT_TIMEOUT_S)
+        except TransportUnavailable as error:
+            logger.info("did not hang up on %s: %s", peer.hex(), error)
+
     def peers(self) -> Sequence[PeerId]:
         """Return the peers connected now."""
         events = self._events
@@ -156,6 +164,9 @@ class _Dispatcher:
             logger.debug("dropped a broadcast: %d wait already", _MAX_WAITING_EVENTS)
             return
         self._submit(self._handlers.on_broadcast, peer, data).add_done_callback(lambda _: self._room.release())
+
+    def relays(self, data: bytes) -> bool:
+        return self._handlers.relays(data)
 
     async def on_request(self, peer: PeerId, data: bytes) -> bytes:
         """Answer on a worker thread, without blocking the trio thread meanwhile."""

@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from p2p.effects import Broadcast, Changed, Effect, Request
+from p2p.effects import Broadcast, Changed, Disconnect, Effect, Request
 from p2p.gossip import Gossip
 from p2p.identity import PeerId
 
@@ -121,6 +121,8 @@ class MemoryNetwork:
                     self._ask(peer, target, data)
                 case Changed(authors):
                     self.changed.append((self.now, peer, authors))
+                case Disconnect(target):
+                    self.disconnect(peer, target)
 
     def _flood(self, forwarder: PeerId, data: bytes, reached: set[PeerId]) -> None:
         for target in self._neighbours(forwarder):
@@ -130,7 +132,8 @@ class MemoryNetwork:
         if target not in reached:
             reached.add(target)
             self._perform(target, self._nodes[target].on_broadcast(forwarder, data))
-            self._flood(target, data, reached)
+            if self._nodes[target].relays(data):
+                self._flood(target, data, reached)
 
     def _neighbours(self, peer: PeerId) -> list[PeerId]:
         return sorted(other for link in self._links if peer in link for other in link - {peer})

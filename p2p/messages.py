@@ -15,19 +15,22 @@ import msgpack
 
 from p2p.errors import RecordInvalid, Rejected
 from p2p.identity import PEER_ID_BYTES, PeerId
+from p2p.reconcile import CELL_BYTES, MAX_CELLS
 from p2p.record import MAX_RECORD_BYTES
 from p2p.store import EQUIVOCATED, Entry
 
 VERSION = 1
-BUCKETS = 256
-BUCKET_DIGEST_BYTES = 16  # with 8, two sets of records with one digest can be made in 2^32 steps
 DIGEST_BYTES = 32
+NONCE_BYTES = 8
+INTEREST_DIGEST_BYTES = 8
 MAX_ANNOUNCED = 32
 MAX_ENTRIES = 12_000  # a full store and its proofs; 78 bytes each, which fits an answer
 MAX_BODIES = 64
+MAX_INTEREST = 12_000
+SHORT_NAME_BYTES = 4
 # Checked by msgpack before it allocates: without them nested array headers cost many times their size in memory.
 _LIMITS = {"max_array_len": MAX_ENTRIES, "max_str_len": 0, "max_map_len": 0, "max_ext_len": 0}
-_ANNOUNCE, _ASK_OWN, _ASK_ENTRIES, _ASK_BODIES = range(4)
+_ANNOUNCE, _ASK_OWN, _COMPARE, _ASK_BODIES, _TELL_INTEREST = range(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,25 @@ class AskOwn:
 
 
 @dataclass(frozen=True, slots=True)
-class AskEntries:
-    """Request: here is what I hold, as 256 digests of 16 bytes; name your records of the buckets that differ."""
+class TellInterest:
+    """Request: from now on compare only the records of these authors with me (see `p2p.holdings`)."""
 
-    buckets: bytes
+    interest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Request: here is what I hold, as a table (see `p2p.reconcile`); name your records that I lack.
+
+    Attributes:
+        nonce: of the table.
+        interest: names the authors that this is about; empty for everyone.
+        cells: the table.
+    """
+
+    nonce: int
+    interest: bytes
+    cells: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +74,29 @@ class AskBodies:
     authors: tuple[PeerId, ...]
 
 
-Request = AskOwn | AskEntries | AskBodies
+Request = AskOwn | TellInterest | Compare | AskBodies
 
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Answer to `AskEntries`."""
+    """Answer to `Compare`: records that the asker lacks, perhaps among others that it has."""
 
     entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MoreCells:
+    """Answer to `Compare`: the table was too small, try again with so many cells."""
+
+    n_cells: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownInterest:
+    """Answer to `Compare`: tell me your interest first."""
+
+
+Comparison = Entries | MoreCells | UnknownInterest
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +116,26 @@ def encode(message: Announce | Request) -> bytes:
             content: list[object] = [VERSION, _ANNOUNCE, [list(entry) for entry in entries]]
         case AskOwn():
             content = [VERSION, _ASK_OWN]
-        case AskEntries(buckets):
-            content = [VERSION, _ASK_ENTRIES, buckets]
+        case Compare(nonce, interest, cells):
+            content = [VERSION, _COMPARE, nonce.to_bytes(NONCE_BYTES, "big"), interest, cells]
+        case TellInterest(interest):
+            content = [VERSION, _TELL_INTEREST, interest]
         case AskBodies(authors):
             content = [VERSION, _ASK_BODIES, list(authors)]
     packed: bytes = msgpack.packb(content)
     return packed
 
 
-def encode_entries(entries: Sequence[Entry]) -> bytes:
-    """Return the wire form of an answer that names records."""
-    packed: bytes = msgpack.packb([VERSION, [list(entry) for entry in entries]])
+def encode_comparison(answer: Comparison) -> bytes:
+    """Return the wire form of the answer to `Compare`."""
+    match answer:
+        case Entries(entries):
+            content: object = [list(entry) for entry in entries]
+        case MoreCells(n_cells):
+            content = n_cells
+        case UnknownInterest():
+            content = None
+    packed: bytes = msgpack.packb([VERSION, content])
     return packed
 
 
@@ -124,27 +166,36 @@ def decode_request(data: bytes) -> Request:
     match kind, rest:
         case 1, []:
             return AskOwn()
-        case 2, [bytes() as buckets]:
-            _need(len(buckets) == BUCKETS * BUCKET_DIGEST_BYTES)
-            return AskEntries(buckets)
+        case 2, [bytes() as nonce, bytes() as interest, bytes() as cells]:
+            _need(len(nonce) == NONCE_BYTES and len(interest) in (0, INTEREST_DIGEST_BYTES))
+            _need(0 < len(cells) <= MAX_CELLS * CELL_BYTES and len(cells) % CELL_BYTES == 0)
+            return Compare(int.from_bytes(nonce, "big"), interest, cells)
+        case 4, [bytes() as interest]:
+            _need(len(interest) <= MAX_INTEREST * SHORT_NAME_BYTES)
+            return TellInterest(interest)
         case 3, [list() as authors]:
             _need(len(authors) <= MAX_BODIES and all(_is_bytes(a, PEER_ID_BYTES) for a in authors))
             return AskBodies(tuple(PeerId(a) for a in authors))
     raise RecordInvalid(Rejected.MALFORMED, f"no request of kind {kind!r} in protocol {VERSION}")
 
 
-def decode_entries(data: bytes) -> Entries:
-    """Read the answer to `AskEntries`.
+def decode_comparison(data: bytes) -> Comparison:
+    """Read the answer to `Compare`.
 
     Raises:
         RecordInvalid: it is malformed.
     """
     content = _answer(data)
-    return Entries(_entries(content, MAX_ENTRIES))
+    if content is None:
+        return UnknownInterest()
+    if isinstance(content, list):
+        return Entries(_entries(content, MAX_ENTRIES))
+    _need(isinstance(content, int) and not isinstance(content, bool) and 1 <= content <= MAX_CELLS)
+    return MoreCells(content)
 
 
 def decode_bodies(data: bytes) -> Bodies:
-    """Read the answer to `AskBodies` or `AskOwn`.
+    """Read the answer to `AskBodies`, `AskOwn` or `TellInterest`.
 
     Raises:
         RecordInvalid: it is malformed.

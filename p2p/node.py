@@ -18,16 +18,19 @@ from functools import partial
 
 import numpy as np
 
+from p2p.comparing import Frontier
 from p2p.counters import Counters
-from p2p.effects import Broadcast, Changed, Effect, Request
+from p2p.effects import Broadcast, Changed, Disconnect, Effect, Request
 from p2p.errors import ConnectFailed, RequestFailed
 from p2p.gossip import Gossip
 from p2p.gossip_config import GossipConfig
 from p2p.identity import PeerId, Signer
-from p2p.record import SignedRecord
+from p2p.record import ISSUED_AT_STEP_S, MAX_VERSION, SignedRecord
 from p2p.request_pool import RequestPool
 from p2p.store import RecordStore
 from p2p.transport import Transport
+
+_VERSIONS_PER_HOUR = 256
 
 logger = logging.getLogger("meritrec.p2p")
 
@@ -61,12 +64,14 @@ class NodeStatus:
         peers: connected now.
         records: how many records the store holds.
         distrusted: authors convicted of signing two records with one version.
+        shut_out: peers not listened to now, for what they sent.
         counters: what the network brought since the start; a copy.
     """
 
     peers: tuple[PeerId, ...]
     records: int
     distrusted: frozenset[PeerId]
+    shut_out: tuple[PeerId, ...]
     counters: Counters
 
 
@@ -78,6 +83,15 @@ class _Link:
     wait_s: float
     due_s: float
     dialling: bool = False
+
+
+def first_version_at(seconds: float) -> int:
+    """Return the lowest version of the hour in which these Unix seconds fall.
+
+    Versions follow the clock, so that a device restored from a backup, which publishes before it meets anyone who could
+    tell its latest version, does not use one twice. Whole hours, as in `issued_at`, tell nothing new.
+    """
+    return min(max(0, int(seconds)) // ISSUED_AT_STEP_S * _VERSIONS_PER_HOUR, MAX_VERSION // 2) or 1
 
 
 def _ignore(_: frozenset[PeerId]) -> None:
@@ -96,7 +110,8 @@ class PeerNode:
         on_change: told the authors whose records changed, one call at a time, on a thread of the node; it must not
             call `stop`. What it raises is logged.
         rng: chooses peers; seeded by the system if not given.
-        admit: how welcome an author is; 0 refuses.
+        admit: how welcome an author is; 0 refuses. Called on any thread.
+        frontier: the authors whose records are wanted; None for everyone's. Called on any thread.
     """
 
     def __init__(
@@ -109,13 +124,15 @@ class PeerNode:
         on_change: Callable[[frozenset[PeerId]], None] = _ignore,
         rng: np.random.Generator | None = None,
         admit: Callable[[PeerId], float] = lambda _: 1.0,
+        frontier: Frontier = lambda: None,
     ) -> None:
         self._config = config or NodeConfig()
+        self._clock = clock
         self._store = store
         self._transport = transport
         self._on_change = on_change
         self._rng = rng or np.random.default_rng()
-        self._gossip = Gossip(signer.peer_id, store, clock, self._rng, self._config.gossip, admit)
+        self._gossip = Gossip(signer.peer_id, store, clock, self._rng, self._config.gossip, admit, frontier)
         self._lock = threading.Lock()
         self._heard = threading.Condition(self._lock)
         self._publishing = threading.Lock()
@@ -152,7 +169,7 @@ class PeerNode:
         """Sign, store and announce this device's next record.
 
         If peers are connected, waits up to `own_version_wait_s` for one to tell the latest version it knows of this
-        device, so that a device restored from a backup does not use a version twice.
+        device. With that, and because versions follow the clock, a device restored from a backup uses none twice.
 
         Args:
             make: returns the signed record of the version it is given; called again should a higher own version turn up
@@ -165,7 +182,7 @@ class PeerNode:
             while True:
                 with self._heard:
                     self._heard.wait_for(self._may_publish, self._config.own_version_wait_s)
-                    version = self._gossip.next_version()
+                    version = max(self._gossip.next_version(), first_version_at(self._clock()))
                 signed = make(version)
                 with self._lock:
                     if signed.record.version == version < self._gossip.next_version():
@@ -184,7 +201,8 @@ class PeerNode:
         """Return what the node has and did."""
         with self._lock:
             peers, counters = self._gossip.peers, copy.deepcopy(self._gossip.counters)
-        return NodeStatus(peers, len(self._store), self._store.distrusted(), counters)
+            shut_out = self._gossip.shut_out
+        return NodeStatus(peers, len(self._store), self._store.distrusted(), shut_out, counters)
 
     def stop(self) -> None:
         """Leave the network and join every thread; stopping twice is harmless."""
@@ -211,6 +229,10 @@ class PeerNode:
         """See `p2p.transport.TransportHandlers`."""
         self._step(lambda: self._gossip.on_broadcast(peer, data))
 
+    def relays(self, data: bytes) -> bool:
+        """See `p2p.transport.TransportHandlers`."""
+        return self._gossip.relays(data)
+
     def on_request(self, peer: PeerId, data: bytes) -> bytes:
         """See `p2p.transport.TransportHandlers`."""
         with self._lock:
@@ -233,6 +255,8 @@ class PeerNode:
                     self._submit(peer, data)
                 case Changed(authors):
                     self._tell(authors)
+                case Disconnect(peer):
+                    self._transport.disconnect(peer)
 
     def _submit(self, peer: PeerId, data: bytes) -> None:
         if not self._requests.submit(peer, lambda: self._ask(peer, data)) and not self._stopping.is_set():

@@ -106,8 +106,13 @@ class Pulls:
     def _is_due(self, claim: _Claim, now: float) -> bool:
         return not 0 < claim.due - now <= self._retry_s  # a clock that ran backwards must not postpone a try
 
-    def ended(self, peer: PeerId, now: float) -> None:
-        """The pull from `peer` has its answer, or failed. What it did not bring is due again later, or given up."""
+    def ended(self, peer: PeerId, now: float) -> int:
+        """The pull from `peer` has its answer, or failed. What it did not bring is due again later, or given up.
+
+        Returns:
+            How many records were given up: the peer says that it has them, and does not send them.
+        """
+        given_up = 0
         authors = self._under_way.pop(peer, frozenset())
         self._taken -= authors
         claims = self._claims.get(peer, {})
@@ -118,4 +123,6 @@ class Pulls:
             fulfilled = not self._is_news((author, claim.version, claim.digest))
             limit = self._max_tries if claim.pushed else _UNPUSHED_TRIES
             if fulfilled or claim.tries >= limit:  # a comparison of stores finds it again, if it exists
+                given_up += not fulfilled
                 del claims[author]
+        return given_up

@@ -17,7 +17,7 @@ MAX_RESPONSE_BYTES = 1024 * 1024
 
 
 class TransportHandlers(Protocol):
-    """What a transport calls, from threads of its own. Handlers are quick and never raise."""
+    """What a transport calls, from threads of its own unless said. Handlers are quick and never raise."""
 
     def on_peer(self, peer: PeerId) -> None:
         """A peer is connected."""
@@ -27,6 +27,10 @@ class TransportHandlers(Protocol):
 
     def on_broadcast(self, peer: PeerId, data: bytes) -> None:
         """A broadcast arrived by way of `peer`, its forwarder."""
+
+    def relays(self, data: bytes) -> bool:
+        """Return whether a broadcast is worth passing on; quick, called on the network's own thread."""
+        ...
 
     def on_request(self, peer: PeerId, data: bytes) -> bytes:
         """`peer` asks; return the answer."""
@@ -62,6 +66,9 @@ class Transport(Protocol):
             RequestFailed: no answer in time, or one above `MAX_RESPONSE_BYTES`.
         """
         ...
+
+    def disconnect(self, peer: PeerId) -> None:
+        """Hang up on a peer; harmless if it is gone."""
 
     def peers(self) -> Sequence[PeerId]:
         """Return the peers connected now."""

@@ -42,6 +42,9 @@ class Recorder:
             self.broadcasts.append((peer, data))
             self.changed.notify_all()
 
+    def relays(self, data: bytes) -> bool:
+        return not data.startswith(b"keep")
+
     def on_request(self, peer: PeerId, data: bytes) -> bytes:
         return self.answer(peer, data)
 
@@ -105,6 +108,28 @@ def test_the_listen_address_names_the_identity(start: Callable[..., Peer]) -> No
     peer = start()
     assert peer.address.endswith(f"/p2p/{libp2p_id_of(peer.id)}")
     assert peer_id_of(libp2p_id_of(peer.id)) == peer.id
+
+
+def test_a_peer_that_is_hung_up_on_is_gone_and_may_dial_again(start: Callable[..., Peer]) -> None:
+    one, two = start(), start()
+    two.transport.disconnect(one.id)
+    one.transport.connect(two.address)
+    assert two.recorder.wait(lambda: one.id in two.recorder.present)
+    two.transport.disconnect(one.id)
+    assert one.recorder.wait(lambda: two.id not in one.recorder.present)
+    assert two.recorder.wait(lambda: one.id not in two.recorder.present)
+    one.transport.connect(two.address)
+    assert two.hears(one, b"again")
+
+
+def test_what_is_not_worth_passing_on_stops_here_and_the_rest_goes_on(start: Callable[..., Peer]) -> None:
+    first, middle, last = start(), start(), start()
+    first.transport.connect(middle.address)
+    last.transport.connect(middle.address)
+    assert last.hears(first, b"to all")
+    assert middle.hears(first, b"keep")
+    assert last.hears(first, b"to all again")
+    assert not any(data.startswith(b"keep") for _, data in last.recorder.broadcasts)
 
 
 def test_a_large_answer_arrives_whole(start: Callable[..., Peer]) -> None:

@@ -13,27 +13,34 @@ from p2p import messages
 from p2p.errors import P2PError, RecordInvalid
 from p2p.identity import PeerId
 from p2p.messages import (
-    BUCKET_DIGEST_BYTES,
-    BUCKETS,
     MAX_ANNOUNCED,
     MAX_BODIES,
     MAX_ENTRIES,
+    MAX_INTEREST,
+    SHORT_NAME_BYTES,
     Announce,
     AskBodies,
-    AskEntries,
     AskOwn,
+    Compare,
+    Entries,
+    MoreCells,
+    TellInterest,
+    UnknownInterest,
 )
+from p2p.reconcile import CELL_BYTES, MAX_CELLS
 from p2p.record import MAX_RECORD_BYTES
 from p2p.store import EQUIVOCATED, Entry
 from p2p.transport import MAX_BROADCAST_BYTES, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES
 
 peers = st.binary(min_size=32, max_size=32).map(PeerId)
 entries = st.tuples(peers, st.integers(1, EQUIVOCATED), st.binary(min_size=32, max_size=32))
-digests = BUCKETS * BUCKET_DIGEST_BYTES
+tables = st.integers(1, 20).flatmap(lambda n: st.binary(min_size=n * CELL_BYTES, max_size=n * CELL_BYTES))
+nonces = st.integers(0, (1 << 64) - 1)
+interests = st.just(b"") | st.binary(min_size=8, max_size=8)
 DECODERS = (
     messages.decode_announce,
     messages.decode_request,
-    messages.decode_entries,
+    messages.decode_comparison,
     messages.decode_bodies,
 )
 LARGEST: Entry = (PeerId(bytes(32)), EQUIVOCATED, bytes(32))
@@ -43,16 +50,25 @@ LARGEST: Entry = (PeerId(bytes(32)), EQUIVOCATED, bytes(32))
 def test_announcements_survive_the_round_trip(said: list[Entry]) -> None:
     announce = Announce(tuple(said))
     assert messages.decode_announce(messages.encode(announce)) == announce
-    assert messages.decode_entries(messages.encode_entries(said)).entries == tuple(said)
 
 
 @given(
     st.just(AskOwn())
-    | st.binary(min_size=digests, max_size=digests).map(AskEntries)
+    | st.builds(Compare, nonces, interests, tables)
+    | st.binary(max_size=400).map(TellInterest)
     | st.lists(peers, max_size=MAX_BODIES).map(tuple).map(AskBodies)
 )
 def test_requests_survive_the_round_trip(request: messages.Request) -> None:
     assert messages.decode_request(messages.encode(request)) == request
+
+
+@given(
+    st.just(UnknownInterest())
+    | st.integers(1, MAX_CELLS).map(MoreCells)
+    | st.lists(entries, max_size=50).map(tuple).map(Entries)
+)
+def test_answers_to_a_comparison_survive_the_round_trip(answer: messages.Comparison) -> None:
+    assert messages.decode_comparison(messages.encode_comparison(answer)) == answer
 
 
 @given(st.lists(st.binary(max_size=100), max_size=10))
@@ -80,7 +96,7 @@ values = st.recursive(
 @pytest.mark.parametrize("decode", DECODERS)
 @given(content=st.lists(values, max_size=4))
 def test_arbitrary_msgpack_raises_nothing_else(decode: Any, content: list[Any]) -> None:
-    for head in ([], [1], [1, 0], [1, 2], [1, 3]):
+    for head in ([], [1], [1, 0], [1, 2], [1, 3], [1, 4]):
         try:
             decode(msgpack.packb([*head, *content]))
         except P2PError:
@@ -98,10 +114,16 @@ def test_every_limit_is_enforced() -> None:
     for decode, data in (
         (messages.decode_announce, messages.encode(Announce((LARGEST,) * (MAX_ANNOUNCED + 1)))),
         (messages.decode_request, messages.encode(AskBodies((LARGEST[0],) * (MAX_BODIES + 1)))),
-        (messages.decode_request, messages.encode(AskEntries(bytes(digests - 1)))),
-        (messages.decode_entries, messages.encode_entries([LARGEST] * (MAX_ENTRIES + 1))),
-        (messages.decode_entries, messages.encode_entries([(LARGEST[0], EQUIVOCATED + 1, LARGEST[2])])),
-        (messages.decode_entries, messages.encode_entries([(LARGEST[0], 0, LARGEST[2])])),
+        (messages.decode_request, messages.encode(Compare(0, b"", bytes(CELL_BYTES - 1)))),
+        (messages.decode_request, messages.encode(Compare(0, b"", b""))),
+        (messages.decode_request, messages.encode(Compare(0, b"", bytes(CELL_BYTES * (MAX_CELLS + 1))))),
+        (messages.decode_request, messages.encode(Compare(0, b"seven b", bytes(CELL_BYTES)))),
+        (messages.decode_request, messages.encode(TellInterest(bytes(SHORT_NAME_BYTES * (MAX_INTEREST + 1))))),
+        (messages.decode_comparison, messages.encode_comparison(MoreCells(0))),
+        (messages.decode_comparison, messages.encode_comparison(MoreCells(MAX_CELLS + 1))),
+        (messages.decode_comparison, messages.encode_comparison(Entries((LARGEST,) * (MAX_ENTRIES + 1)))),
+        (messages.decode_comparison, messages.encode_comparison(Entries(((LARGEST[0], EQUIVOCATED + 1, bytes(32)),)))),
+        (messages.decode_comparison, messages.encode_comparison(Entries(((LARGEST[0], 0, bytes(32)),)))),
         (messages.decode_bodies, messages.encode_bodies([b""] * (2 * MAX_BODIES + 1))),
         (messages.decode_bodies, messages.encode_bodies([bytes(MAX_RECORD_BYTES + 1)])),
     ):
@@ -112,5 +134,7 @@ def test_every_limit_is_enforced() -> None:
 def test_the_largest_messages_fit_the_transport() -> None:
     assert len(messages.encode(Announce((LARGEST,) * MAX_ANNOUNCED))) <= MAX_BROADCAST_BYTES
     assert len(messages.encode(AskBodies((LARGEST[0],) * MAX_BODIES))) <= MAX_REQUEST_BYTES
-    assert len(messages.encode_entries([LARGEST] * MAX_ENTRIES)) <= MAX_RESPONSE_BYTES
+    assert len(messages.encode(Compare(0, bytes(8), bytes(CELL_BYTES * MAX_CELLS)))) <= MAX_REQUEST_BYTES
+    assert len(messages.encode(TellInterest(bytes(SHORT_NAME_BYTES * MAX_INTEREST)))) <= MAX_REQUEST_BYTES
+    assert len(messages.encode_comparison(Entries((LARGEST,) * MAX_ENTRIES))) <= MAX_RESPONSE_BYTES
     assert len(messages.encode_bodies([bytes(MAX_RECORD_BYTES)] * (2 * MAX_BODIES))) <= MAX_RESPONSE_BYTES

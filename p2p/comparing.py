@@ -1,0 +1,257 @@
+"""Anti-entropy: which peers to compare stores with, and what to say. No I/O, no clock of its own.
+
+A comparison names what the other side holds and this one lacks, among the authors that this device wants. It starts
+with a small table and grows it while the difference does not fit. Whoever is asked, and sees that the asker holds what
+it lacks itself, asks back, so both sides end up equal. In a quiet network comparisons with random peers become rarer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from p2p.gossip_config import GossipConfig
+from p2p.holdings import Holdings, Selection, ShortNames, interest_digest, interest_of, names_in
+from p2p.identity import PeerId
+from p2p.messages import (
+    MAX_ENTRIES,
+    MAX_INTEREST,
+    Compare,
+    Comparison,
+    Entries,
+    MoreCells,
+    TellInterest,
+    UnknownInterest,
+)
+from p2p.reconcile import CELL_BYTES, FIRST_CELLS, MAX_CELLS, Cells, cells_of, peel
+from p2p.store import Entry
+
+Frontier = Callable[[], Collection[PeerId] | None]
+"""The authors whose records are wanted; None for everyone's."""
+
+Question = Compare | TellInterest
+
+_ENTRY_BYTES = 78
+_POKED_PEERS = 3  # news spread exponentially, so few are enough
+_DRIFT = 0.05  # share of the frontier that may change before peers are told
+
+
+@dataclass(slots=True)
+class _Peer:
+    """A connected peer.
+
+    Attributes:
+        busy: whether an answer is awaited.
+        compared_at: when the last comparison began.
+        wanted: whether another one is wanted, as soon as the gap between two allows.
+        nonce, n_cells: of the table sent last.
+        told: digest of the interest it was told; empty for everyone.
+        theirs: digest and names of the interest it told.
+        last_difference: stands for its set and ours when they differed last; the same difference needs no answer.
+    """
+
+    busy: bool
+    compared_at: float
+    wanted: bool = False
+    nonce: int = 0
+    n_cells: int = FIRST_CELLS
+    told: bytes = b""
+    theirs: tuple[bytes, ShortNames] | None = None
+    last_difference: tuple[int, int] = (0, 0)
+
+
+class Comparing:
+    """Comparisons with all connected peers.
+
+    Args:
+        holdings: what the device holds.
+        frontier: the authors it wants.
+        rng: chooses peers and nonces.
+        config: pace.
+        now: Unix seconds.
+    """
+
+    def __init__(
+        self, holdings: Holdings, frontier: Frontier, rng: np.random.Generator, config: GossipConfig, now: float
+    ) -> None:
+        self._holdings = holdings
+        self._frontier = frontier
+        self._rng = rng
+        self._config = config
+        self._peers: dict[PeerId, _Peer] = {}
+        self._authors: frozenset[PeerId] | None = None
+        self._interest: tuple[bytes, bytes, ShortNames] | None = None  # digest, as told, names
+        self._interval_s = config.anti_entropy_s
+        self._last_at = now
+        self._refresh_interest()
+
+    # -- asking ----------------------------------------------------------------------------------
+
+    def meet(self, peer: PeerId, now: float) -> Question:
+        """Take a new peer and return what to ask it."""
+        self._peers[peer] = _Peer(busy=True, compared_at=now)
+        self._interval_s = self._config.anti_entropy_s
+        return self._begin(self._peers[peer])
+
+    def part(self, peer: PeerId) -> None:
+        """Forget a peer that is gone."""
+        self._peers.pop(peer, None)
+
+    def want(self, peer: PeerId) -> None:
+        """Compare with a peer soon."""
+        if peer in self._peers:
+            self._peers[peer].wanted = True
+
+    def poke(self) -> None:
+        """Compare soon with a few peers: they see what is new here and ask back."""
+        for peer in self._random(_POKED_PEERS):
+            self._peers[peer].wanted = True
+
+    def found(self) -> None:
+        """Something was missing: compare often again."""
+        self._interval_s = self._config.anti_entropy_s
+
+    def due(self, now: float) -> list[tuple[PeerId, Question]]:
+        """Return what to ask whom now."""
+        if self._peers and passed(now, self._last_at, self._interval_s):
+            self._last_at = now
+            self._interval_s = min(2 * self._interval_s, self._config.anti_entropy_max_s)
+            self.want(self._random(1)[0])
+        if self._refresh_interest():
+            self.found()
+            self.poke()
+        requests = []
+        for peer, state in self._peers.items():
+            if state.wanted and not state.busy and passed(now, state.compared_at, self._config.compare_gap_s):
+                state.wanted, state.busy, state.compared_at, state.n_cells = False, True, now, FIRST_CELLS
+                requests.append((peer, self._begin(state)))
+        return requests
+
+    def _begin(self, state: _Peer) -> Question:
+        if self._interest is not None and state.told != self._interest[0]:
+            return TellInterest(self._interest[1])
+        return self._table(state)
+
+    def _table(self, state: _Peer) -> Compare:
+        state.nonce = int(self._rng.integers(1 << 63))
+        digest, _, names = self._interest or (b"", b"", None)
+        cells = cells_of(self._holdings.select(names).ids, state.nonce, state.n_cells)
+        return Compare(state.nonce, digest, cells.to_bytes())
+
+    def on_told(self, peer: PeerId, told: TellInterest) -> Compare | None:
+        """A peer took note of an interest: compare now."""
+        state = self._peers.get(peer)
+        if state is None:
+            return None
+        state.told = interest_digest(told.interest)
+        return self._table(state)
+
+    def on_comparison(
+        self, peer: PeerId, answer: Comparison
+    ) -> tuple[tuple[Entry, ...], Compare | TellInterest | None]:
+        """Return what a peer says that it has, and what to ask it next."""
+        state = self._peers.get(peer)
+        if state is None:
+            return (), None
+        match answer:
+            case Entries(entries):
+                state.busy = False
+                return entries, None
+            case MoreCells(n_cells) if n_cells > state.n_cells:
+                state.n_cells = n_cells
+                return (), self._table(state)
+            case UnknownInterest() if state.told:
+                state.told = b""
+                return (), self._begin(state)
+        state.busy = False  # it contradicts itself; the next comparison may do better
+        return (), None
+
+    def failed(self, peer: PeerId) -> None:
+        """A peer did not answer; it is asked again later."""
+        if peer in self._peers:
+            self._peers[peer].busy = False
+            self._peers[peer].wanted = True
+
+    # -- answering -------------------------------------------------------------------------------
+
+    def take_interest(self, peer: PeerId, told: TellInterest) -> None:
+        """Note which authors a peer wants.
+
+        Raises:
+            ValueError: the interest is malformed.
+        """
+        names = names_in(told.interest)
+        if peer in self._peers:
+            self._peers[peer].theirs = (interest_digest(told.interest), names)
+
+    def answer(self, peer: PeerId, asked: Compare) -> Comparison:
+        """Answer a comparison, from the records of authors that the asker wants."""
+        state = self._peers.get(peer)
+        names = None
+        if asked.interest:
+            if state is None or state.theirs is None or state.theirs[0] != asked.interest:
+                return UnknownInterest()
+            names = state.theirs[1]
+        ours = self._holdings.select(names)
+        theirs = Cells.from_bytes(asked.cells)
+        table = cells_of(ours.ids, asked.nonce, len(theirs))
+        difference = peel(table.minus(theirs), asked.nonce)
+        if difference is not None:
+            if len(difference.theirs):
+                self._ask_back(state, theirs, table)
+            return Entries(tuple(ours.named(difference.ours)[:MAX_ENTRIES]))
+        n_cells = _more_cells(len(theirs), len(ours), int(theirs.counts[0]))
+        if n_cells is not None:
+            return MoreCells(n_cells)
+        if theirs.counts[0]:
+            self._ask_back(state, theirs, table)
+        return Entries(tuple(_shuffled(ours, self._rng)[:MAX_ENTRIES]))
+
+    @staticmethod
+    def _ask_back(state: _Peer | None, theirs: Cells, ours: Cells) -> None:
+        # The first cell holds every id, so its xor stands for the whole set under any nonce.
+        difference = (int(theirs.ids[0]), int(ours.ids[0]))
+        if state is not None and difference != state.last_difference:
+            state.last_difference = difference
+            state.wanted = True
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _random(self, count: int) -> list[PeerId]:
+        peers = list(self._peers)
+        chosen = self._rng.choice(len(peers), size=min(count, len(peers)), replace=False)
+        return [peers[int(index)] for index in chosen]
+
+    def _refresh_interest(self) -> bool:
+        """Take up a frontier that moved; return whether it did. Small drifts wait, for telling it costs bytes."""
+        wanted = self._frontier()
+        if wanted is None:
+            moved, self._authors, self._interest = self._authors is not None, None, None
+            return moved
+        authors = frozenset(wanted) if len(wanted) <= MAX_INTEREST else frozenset(list(wanted)[:MAX_INTEREST])
+        if self._authors is not None and len(authors ^ self._authors) <= _DRIFT * len(self._authors):
+            return False
+        told = interest_of(authors)
+        self._authors, self._interest = authors, (interest_digest(told), told, names_in(told))
+        return True
+
+
+def passed(now: float, since: float, seconds: float) -> bool:
+    """Return whether a time has passed; a clock that ran backwards must not silence anything."""
+    return not 0 <= now - since < seconds
+
+
+def _more_cells(n_cells: int, n_ours: int, n_theirs: int) -> int | None:
+    """Return how many cells to try next, or None when naming everything costs less."""
+    at_least = abs(n_ours - n_theirs)
+    following = min(MAX_CELLS, max(4 * n_cells, at_least + at_least // 2))
+    if n_cells >= MAX_CELLS or following * CELL_BYTES >= n_ours * _ENTRY_BYTES:
+        return None
+    return following
+
+
+def _shuffled(selection: Selection, rng: np.random.Generator) -> list[Entry]:
+    """Return all entries in random order, so that a store too large for one answer is learnt over several."""
+    return [selection.entries[int(i)] for i in rng.permutation(len(selection))]

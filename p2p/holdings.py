@@ -1,0 +1,109 @@
+"""What a device holds, as sets that can be reconciled: an id for each entry, and a short name for each author.
+
+An id stands for (author, version, digest), so two stores with equal ids hold equal records. An interest is the set of
+authors whose records a device wants; it is told to peers as 4-byte names, so a false match costs a peer 78 bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from p2p.identity import PeerId
+from p2p.messages import INTEREST_DIGEST_BYTES, SHORT_NAME_BYTES
+from p2p.reconcile import Ids
+from p2p.store import Entry
+
+ShortNames = NDArray[np.uint32]
+
+
+def entry_id(entry: Entry) -> int:
+    """Return the 64-bit id of an entry."""
+    author, version, digest = entry
+    content = author + version.to_bytes(8, "big") + digest
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8, person=b"meritrec/entry").digest(), "little")
+
+
+def short_name(author: PeerId) -> int:
+    """Return the 32-bit name of an author."""
+    digest = hashlib.blake2b(author, digest_size=SHORT_NAME_BYTES, person=b"meritrec/author").digest()
+    return int.from_bytes(digest, "little")
+
+
+def interest_of(authors: Collection[PeerId]) -> bytes:
+    """Return an interest as sorted little-endian short names, each once."""
+    names = np.fromiter((short_name(author) for author in authors), "<u4", len(authors))
+    return np.unique(names).tobytes()
+
+
+def names_in(interest: bytes) -> ShortNames:
+    """Read an interest.
+
+    Raises:
+        ValueError: the names are not whole, sorted and unique.
+    """
+    if len(interest) % SHORT_NAME_BYTES:
+        raise ValueError("an interest is made of 4-byte names")
+    names = np.frombuffer(interest, "<u4").astype(np.uint32)
+    if len(names) > 1 and not np.all(names[1:] > names[:-1]):
+        raise ValueError("the names of an interest are sorted, without repeats")
+    return names
+
+
+def interest_digest(interest: bytes) -> bytes:
+    """Return the 8 bytes that name an interest."""
+    return hashlib.blake2b(interest, digest_size=INTEREST_DIGEST_BYTES, person=b"meritrec/wanted").digest()
+
+
+class Selection:
+    """The entries that a comparison is about, and their ids."""
+
+    def __init__(self, entries: list[Entry], ids: Ids) -> None:
+        self.entries = entries
+        self.ids = ids
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def named(self, ids: Ids) -> list[Entry]:
+        """Return the entries of some ids; ids that are not here are left out."""
+        return [self.entries[i] for i in np.flatnonzero(np.isin(self.ids, ids))]
+
+
+class Holdings:
+    """The entries of a store, kept ready to compare: each is hashed once."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._rows: dict[PeerId, tuple[Entry, int, int]] = {}
+        self._arrays: tuple[list[Entry], Ids, ShortNames] | None = None
+        for entry in entries:
+            self.put(entry)
+
+    def put(self, entry: Entry) -> None:
+        """Take an author's entry in place of the one before."""
+        known = self._rows.get(entry[0])
+        self._rows[entry[0]] = (entry, entry_id(entry), known[2] if known else short_name(entry[0]))
+        self._arrays = None
+
+    def drop(self, author: PeerId) -> None:
+        """Forget an author."""
+        if self._rows.pop(author, None) is not None:
+            self._arrays = None
+
+    def select(self, interest: ShortNames | None = None) -> Selection:
+        """Return what is held of some authors; of everyone, when no interest is given."""
+        if self._arrays is None:
+            n, rows = len(self._rows), self._rows.values()
+            self._arrays = (
+                [row[0] for row in rows],
+                np.fromiter((row[1] for row in rows), np.uint64, n),
+                np.fromiter((row[2] for row in rows), np.uint32, n),
+            )
+        entries, ids, names = self._arrays
+        if interest is None:
+            return Selection(entries, ids)
+        chosen = np.flatnonzero(np.isin(names, interest))
+        return Selection([entries[i] for i in chosen], ids[chosen])
