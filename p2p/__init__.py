@@ -6,6 +6,7 @@ from p2p.errors import (
     ConnectFailed,
     IdentityInvalid,
     P2PError,
+    PassphraseWrong,
     RecordInvalid,
     Rejected,
     RequestFailed,
@@ -15,6 +16,7 @@ from p2p.errors import (
 )
 from p2p.gossip import Gossip
 from p2p.gossip_config import GossipConfig
+from p2p.handover import SignedHandOver, open_hand_over, sign_hand_over
 from p2p.identity import Identity, PeerId, Signer
 from p2p.memory import MemoryNetwork
 from p2p.node import NodeStatus, PeerNode
@@ -33,6 +35,7 @@ from p2p.record import (
     sign_record,
     tombstone,
 )
+from p2p.statement import Statement, open_statement
 from p2p.store import RecordStore
 from p2p.transport import Transport, TransportHandlers
 
@@ -53,6 +56,7 @@ __all__ = [
     "MemoryNetwork",
     "NodeStatus",
     "P2PError",
+    "PassphraseWrong",
     "PeerId",
     "PeerNode",
     "RecordInvalid",
@@ -60,8 +64,10 @@ __all__ = [
     "Rejected",
     "Request",
     "RequestFailed",
+    "SignedHandOver",
     "SignedRecord",
     "Signer",
+    "Statement",
     "StoreCorrupted",
     "StoreUnavailable",
     "Transport",
@@ -71,8 +77,11 @@ __all__ = [
     "decode_record",
     "encode_record",
     "item_key",
+    "open_hand_over",
     "open_record",
+    "open_statement",
     "round_issued_at",
+    "sign_hand_over",
     "sign_record",
     "tombstone",
 ]

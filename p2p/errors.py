@@ -4,6 +4,7 @@
 
     P2PError
     ├── IdentityInvalid      the key file is damaged, unreadable or open to others
+    │   └── PassphraseWrong  the key file is sealed, and its passphrase is missing or wrong
     ├── RecordInvalid        a record breaks the format, its limits or its signature; carries a `Rejected`
     ├── StoreCorrupted       the record store's file is damaged
     ├── StoreUnavailable     the record store cannot be opened or written now (disk full, no permission, closed)
@@ -29,6 +30,7 @@ class Rejected(Enum):
     FUTURE = "issued too far in the future"
     STALE = "not newer than the one known"
     EQUIVOCATION = "the author signed two records with one version"
+    HANDED_OVER = "the author handed over to another key, and has nothing more to say"
     RATE = "the author updates too often"
     QUOTA = "the peer sends more than its share"
     FULL = "the store is full and the author is not among those that count"
@@ -45,6 +47,10 @@ class P2PError(Exception):
 
 class IdentityInvalid(P2PError):
     """The key file cannot be used."""
+
+
+class PassphraseWrong(IdentityInvalid):
+    """The key file is sealed, and its passphrase is missing or wrong."""
 
 
 class RecordInvalid(P2PError):

@@ -34,9 +34,10 @@ from p2p.intake import Intake
 from p2p.messages import MAX_ANNOUNCED, Announce, AskBodies, AskOwn, Compare, TellInterest
 from p2p.pulls import Pulls
 from p2p.quota import Quota
-from p2p.record import SignedRecord
+from p2p.record import EQUIVOCATED, SignedRecord
 from p2p.standing import Standings
-from p2p.store import EQUIVOCATED, Entry, RecordStore
+from p2p.statement import Statement
+from p2p.store import Entry, RecordStore
 
 
 @dataclass(slots=True)
@@ -135,22 +136,24 @@ class Gossip:
 
         Raises:
             ValueError: it is not mine, or its version is below `next_version`.
-            RecordInvalid: this identity was convicted of equivocation, so nobody takes its records any more.
+            RecordInvalid: this identity was convicted of equivocation or handed over, so nobody takes its records any
+                more.
         """
-        if signed.record.author != self._me or signed.record.version < self.next_version():
+        if signed.author != self._me or signed.version < self.next_version():
             raise ValueError(f"only an own record of version {self.next_version()} or above can be published")
         (refused,) = self._store.put_many([signed])
         if refused is not None:
-            raise RecordInvalid(refused, f"the record was not published: {refused.value}; make a new identity")
-        self._store.raise_own_version(signed.record.version)
+            advice = "use the key it was handed over to" if refused is Rejected.HANDED_OVER else "make a new identity"
+            raise RecordInvalid(refused, f"the record was not published: {refused.value}; {advice}")
+        self._store.raise_own_version(signed.version)
         return self._spread([signed], [])
 
-    def relay(self, records: Sequence[SignedRecord]) -> list[Effect]:
+    def relay(self, records: Sequence[Statement]) -> list[Effect]:
         """Store verified records of any author and announce those that are new, as a gateway does."""
         new, convicted = self._intake.relay(records)
         return self._spread(new, convicted)
 
-    def _spread(self, new: Sequence[SignedRecord], convicted: Sequence[PeerId]) -> list[Effect]:
+    def _spread(self, new: Sequence[Statement], convicted: Sequence[PeerId]) -> list[Effect]:
         effects = self._changed(new, convicted)
         self._announce(new, convicted)
         self._comparing.poke()
@@ -357,11 +360,11 @@ class Gossip:
     def _refuse(self, reason: Rejected) -> None:
         self.counters.rejected[reason] += 1
 
-    def _announce(self, records: Iterable[SignedRecord], convicted: Iterable[PeerId]) -> None:
+    def _announce(self, records: Iterable[Statement], convicted: Iterable[PeerId]) -> None:
         known = ((author, self._store.entry(author)) for author in _authors(records, convicted))
         self._to_announce.extend((author, *entry) for author, entry in known if entry is not None)
 
-    def _changed(self, new: Sequence[SignedRecord], convicted: Sequence[PeerId]) -> list[Effect]:
+    def _changed(self, new: Sequence[Statement], convicted: Sequence[PeerId]) -> list[Effect]:
         evicted = self._store.take_evicted()
         for author, version in evicted.items():
             self._intake.remember_refused(author, version)
@@ -375,5 +378,5 @@ class Gossip:
         return [Changed(authors)] if authors else []
 
 
-def _authors(new: Iterable[SignedRecord], convicted: Iterable[PeerId]) -> list[PeerId]:
-    return [*(signed.record.author for signed in new), *convicted]
+def _authors(new: Iterable[Statement], convicted: Iterable[PeerId]) -> list[PeerId]:
+    return [*(signed.author for signed in new), *convicted]

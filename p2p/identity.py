@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
-import tempfile
 from pathlib import Path
 from typing import NewType, Protocol, Self
 
@@ -12,13 +9,13 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from p2p.errors import IdentityInvalid
+from p2p.key_file import read_key_file, write_key_file
 
 PeerId = NewType("PeerId", bytes)
 """An Ed25519 public key, 32 bytes."""
 
 PEER_ID_BYTES = 32
 SIGNATURE_BYTES = 64
-_HEADER = "meritrec device identity, keep it secret"
 
 
 class Signer(Protocol):
@@ -52,51 +49,33 @@ class Identity:
         return cls(Ed25519PrivateKey.from_private_bytes(seed))
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path, passphrase: str | None = None) -> Self:
         """Read an identity file.
 
         Raises:
+            PassphraseWrong: it is sealed, and the passphrase is missing or wrong.
             IdentityInvalid: it is missing, damaged, or readable by others.
         """
+        seed, public = read_key_file(path, passphrase)
         try:
-            mode = stat.S_IMODE(path.stat().st_mode)
-            header, seed, public = path.read_text("ascii").splitlines()
-            if header != _HEADER:
-                raise ValueError("the first line is not that of an identity file")
-            identity = cls.from_seed(bytes.fromhex(seed))
-            if identity.peer_id.hex() != public:  # otherwise one damaged digit would make another peer of this device
-                raise ValueError("the public key is not that of the private key")
-        except FileNotFoundError as error:
-            raise IdentityInvalid(f"{path} does not exist; initialise the device first") from error
-        except OSError as error:
-            raise IdentityInvalid(f"{path} cannot be read ({error}); check who owns it") from error
+            identity = cls.from_seed(seed)
         except ValueError as error:
+            raise IdentityInvalid(f"{path} is damaged ({error}); restore it from a backup") from error
+        if identity.peer_id != public:  # otherwise one damaged digit would make another peer of this device
             raise IdentityInvalid(
-                f"{path} is damaged ({error}); restore it from a backup, or move it away to become a new peer"
-            ) from error
-        if mode & 0o077:
-            raise IdentityInvalid(f"{path} can be read by others (mode {mode:o}); run chmod 600 on it")
+                f"{path} is damaged (the public key is not that of the private key); restore it from a backup, or move "
+                "it away to become a new peer"
+            )
         return identity
 
-    def save(self, path: Path) -> None:
-        """Write the identity file with mode 0600, whole or not at all.
+    def save(self, path: Path, passphrase: str | None = None) -> None:
+        """Write the identity file with mode 0600, whole or not at all; sealed, if a passphrase is given.
 
         Raises:
             IdentityInvalid: the file exists; an identity is never replaced.
+            ValueError: the passphrase is empty.
         """
-        if path.exists():
-            raise IdentityInvalid(f"{path} exists and is not replaced")
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # new, and of mode 0600
-        try:
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(f"{_HEADER}\n{self.private_bytes.hex()}\n{self.peer_id.hex()}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+        write_key_file(path, self.private_bytes, self.peer_id, passphrase)
 
     @property
     def peer_id(self) -> PeerId:
@@ -120,12 +99,3 @@ def verify(peer: PeerId, signature: bytes, data: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,8 +15,9 @@ from p2p.errors import RecordInvalid, Rejected
 from p2p.gossip_config import GossipConfig
 from p2p.identity import PeerId
 from p2p.quota import Quota
-from p2p.record import SignedRecord, open_record
-from p2p.store import EQUIVOCATED, Entry, RecordStore
+from p2p.record import EQUIVOCATED, HANDED_OVER, SignedRecord
+from p2p.statement import Statement, open_statement
+from p2p.store import Entry, RecordStore
 
 _MAX_REMEMBERED = 4096
 
@@ -31,7 +32,7 @@ class Taken:
         refused: why others were refused.
     """
 
-    new: list[SignedRecord]
+    new: list[Statement]
     convicted: list[PeerId]
     refused: list[Rejected]
 
@@ -80,7 +81,7 @@ class Intake:
 
     def _is_update(self, author: PeerId, version: int) -> bool:
         known = self._store.entry(author)
-        return known is not None and known[0] < version < EQUIVOCATED
+        return known is not None and known[0] < version < HANDED_OVER
 
     # -- after it came ---------------------------------------------------------------------------
 
@@ -95,35 +96,36 @@ class Intake:
         new, convicted = self._put(self._within_quota(_latest(opened)))
         return Taken(new, convicted, self._refused)
 
-    def relay(self, records: Iterable[SignedRecord]) -> tuple[list[SignedRecord], list[PeerId]]:
+    def relay(self, records: Iterable[Statement]) -> tuple[list[Statement], list[PeerId]]:
         """Store verified records that nobody asked for; return those that are new, and the authors they convict."""
         return self._put([signed for signed in records if not self._is_early(signed)])
 
-    def _opened(self, body: bytes, asked: Collection[PeerId]) -> SignedRecord | None:
+    def _opened(self, body: bytes, asked: Collection[PeerId]) -> Statement | None:
         """Check what can be said of one record by itself: size, schema, signature, freshness, and that it was asked."""
         try:
-            signed = open_record(body)
+            signed = open_statement(body)
         except RecordInvalid as error:
             self._refuse(error.reason)
             return None
-        author, version = signed.record.author, signed.record.version
+        author, version = signed.author, signed.version
         if author not in asked:
             self._refuse(Rejected.UNASKED)
             return None
-        if author == self._me:  # before anything may refuse it: I signed it, so I must stay above it
+        if author == self._me and isinstance(signed, SignedRecord):
+            # Before anything may refuse it: I signed it, so I must stay above it.
             self._store.raise_own_version(version)
         if self._store.entry(author) == (version, signed.digest):
             return None  # the usual answer to the question for my own record
         return None if self._is_early(signed) else signed
 
-    def _is_early(self, signed: SignedRecord) -> bool:
-        if signed.record.issued_at <= self._clock() + self._config.max_ahead_s:
+    def _is_early(self, signed: Statement) -> bool:
+        if not isinstance(signed, SignedRecord) or signed.record.issued_at <= self._clock() + self._config.max_ahead_s:
             return False
         self._refuse(Rejected.FUTURE)
-        self.remember_refused(signed.record.author, signed.record.version)
+        self.remember_refused(signed.author, signed.version)
         return True
 
-    def _within_quota(self, records: Sequence[SignedRecord]) -> list[SignedRecord]:
+    def _within_quota(self, records: Sequence[Statement]) -> list[Statement]:
         """Leave out updates of authors who publish too often. Proofs of equivocation and first records pass.
 
         Args:
@@ -131,16 +133,16 @@ class Intake:
         """
         now, welcome = self._clock(), []
         for signed in records:
-            author = signed.record.author
-            proof = sum(other.record.author == author for other in records) == 2
-            counts = self._is_update(author, signed.record.version) and not proof
+            author = signed.author
+            proof = sum(other.author == author for other in records) == 2
+            counts = self._is_update(author, signed.version) and not proof
             if counts and not self._from_author.take(author, now):
                 self._refuse(Rejected.RATE)
             else:
                 welcome.append(signed)
         return welcome
 
-    def _put(self, records: Sequence[SignedRecord]) -> tuple[list[SignedRecord], list[PeerId]]:
+    def _put(self, records: Sequence[Statement]) -> tuple[list[Statement], list[PeerId]]:
         """Store records; return those that are new, and the authors whom they convict."""
         before = self._store.distrusted()
         outcomes = self._store.put_many(records)
@@ -151,9 +153,9 @@ class Intake:
                 continue
             self._refuse(refused)
             if refused is Rejected.FULL:
-                self.remember_refused(signed.record.author, signed.record.version)
+                self.remember_refused(signed.author, signed.version)
         convicted = self._store.distrusted() - before
-        return [signed for signed in new if signed.record.author not in convicted], sorted(convicted)
+        return [signed for signed in new if signed.author not in convicted], sorted(convicted)
 
     def remember_refused(self, author: PeerId, version: int) -> None:
         """Do not ask for this version of an author, or an older one, for a while."""
@@ -167,16 +169,16 @@ class Intake:
         self._refused.append(reason)
 
 
-def _latest(records: Iterable[SignedRecord]) -> list[SignedRecord]:
+def _latest(records: Iterable[Statement]) -> list[Statement]:
     """Return for each author two different records of one version, if there are such, or else the newest record.
 
     So whoever answers with an author's whole history, or one record many times, uses up one update and not all.
     """
-    versions: dict[PeerId, dict[int, dict[bytes, SignedRecord]]] = {}
+    versions: dict[PeerId, dict[int, dict[bytes, Statement]]] = {}
     for signed in records:
-        of_author = versions.setdefault(signed.record.author, {})
-        of_author.setdefault(signed.record.version, {})[signed.digest] = signed
-    kept: list[SignedRecord] = []
+        of_author = versions.setdefault(signed.author, {})
+        of_author.setdefault(signed.version, {})[signed.digest] = signed
+    kept: list[Statement] = []
     for of_author in versions.values():
         proofs = (list(twins.values())[:2] for twins in of_author.values() if len(twins) > 1)
         kept.extend(next(proofs, list(of_author[max(of_author)].values())))

@@ -16,8 +16,9 @@ import msgpack
 from p2p.errors import RecordInvalid, Rejected
 from p2p.identity import PEER_ID_BYTES, PeerId
 from p2p.reconcile import CELL_BYTES, MAX_CELLS
-from p2p.record import MAX_RECORD_BYTES
-from p2p.store import EQUIVOCATED, Entry
+from p2p.record import EQUIVOCATED, MAX_RECORD_BYTES
+from p2p.store import Entry
+from p2p.wire import is_int, is_key, need, unpack
 
 VERSION = 1
 DIGEST_BYTES = 32
@@ -28,7 +29,6 @@ MAX_ENTRIES = 12_000  # a full store and its proofs; 78 bytes each, which fits a
 MAX_BODIES = 64
 MAX_INTEREST = 12_000
 SHORT_NAME_BYTES = 4
-# Checked by msgpack before it allocates: without them nested array headers cost many times their size in memory.
 _LIMITS = {"max_array_len": MAX_ENTRIES, "max_str_len": 0, "max_map_len": 0, "max_ext_len": 0}
 _ANNOUNCE, _ASK_OWN, _COMPARE, _ASK_BODIES, _TELL_INTEREST = range(5)
 
@@ -174,7 +174,7 @@ def decode_request(data: bytes) -> Request:
             _need(len(interest) <= MAX_INTEREST * SHORT_NAME_BYTES)
             return TellInterest(interest)
         case 3, [list() as authors]:
-            _need(len(authors) <= MAX_BODIES and all(_is_bytes(a, PEER_ID_BYTES) for a in authors))
+            _need(len(authors) <= MAX_BODIES and all(is_key(a, PEER_ID_BYTES) for a in authors))
             return AskBodies(tuple(PeerId(a) for a in authors))
     raise RecordInvalid(Rejected.MALFORMED, f"no request of kind {kind!r} in protocol {VERSION}")
 
@@ -190,7 +190,7 @@ def decode_comparison(data: bytes) -> Comparison:
         return UnknownInterest()
     if isinstance(content, list):
         return Entries(_entries(content, MAX_ENTRIES))
-    _need(isinstance(content, int) and not isinstance(content, bool) and 1 <= content <= MAX_CELLS)
+    _need(is_int(content, 1, MAX_CELLS))
     return MoreCells(content)
 
 
@@ -221,8 +221,8 @@ def _answer(data: bytes) -> Any:
 
 def _unpacked(data: bytes) -> Any:
     try:
-        return msgpack.unpackb(data, raw=False, **_LIMITS)
-    except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
+        return unpack(data, _LIMITS)
+    except ValueError as error:
         raise RecordInvalid(Rejected.MALFORMED, f"not msgpack ({error})") from error
 
 
@@ -231,15 +231,10 @@ def _entries(content: Any, most: int) -> tuple[Entry, ...]:
     for row in content:
         _need(isinstance(row, list) and len(row) == 3)
         author, version, digest = row
-        _need(_is_bytes(author, PEER_ID_BYTES) and _is_bytes(digest, DIGEST_BYTES))
-        _need(isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= EQUIVOCATED)
+        _need(is_key(author, PEER_ID_BYTES) and is_key(digest, DIGEST_BYTES))
+        _need(is_int(version, 1, EQUIVOCATED))
     return tuple((PeerId(author), version, digest) for author, version, digest in content)
 
 
-def _is_bytes(value: object, length: int) -> bool:
-    return isinstance(value, bytes) and len(value) == length
-
-
 def _need(condition: bool) -> None:
-    if not condition:
-        raise RecordInvalid(Rejected.MALFORMED, f"not a message of protocol {VERSION}")
+    need(condition, f"not a message of protocol {VERSION}")

@@ -27,6 +27,7 @@ from p2p.gossip_config import GossipConfig
 from p2p.identity import PeerId, Signer
 from p2p.record import ISSUED_AT_STEP_S, MAX_VERSION, SignedRecord
 from p2p.request_pool import RequestPool
+from p2p.statement import Statement
 from p2p.store import RecordStore
 from p2p.transport import Transport
 
@@ -63,6 +64,7 @@ class NodeStatus:
     Attributes:
         peers: connected now.
         records: how many records the store holds.
+        record_bytes: their size.
         distrusted: authors convicted of signing two records with one version.
         shut_out: peers not listened to now, for what they sent.
         counters: what the network brought since the start; a copy.
@@ -70,6 +72,7 @@ class NodeStatus:
 
     peers: tuple[PeerId, ...]
     records: int
+    record_bytes: int
     distrusted: frozenset[PeerId]
     shut_out: tuple[PeerId, ...]
     counters: Counters
@@ -191,8 +194,8 @@ class PeerNode:
                 self._perform(effects)
                 return signed
 
-    def relay(self, records: Sequence[SignedRecord]) -> None:
-        """Take verified records of any author as if received, and announce those that are new."""
+    def relay(self, records: Sequence[Statement]) -> None:
+        """Take verified records and hand-overs of any author as if received, and announce those that are new."""
         with self._lock:
             effects = self._gossip.relay(records)
         self._perform(effects)
@@ -202,7 +205,8 @@ class PeerNode:
         with self._lock:
             peers, counters = self._gossip.peers, copy.deepcopy(self._gossip.counters)
             shut_out = self._gossip.shut_out
-        return NodeStatus(peers, len(self._store), self._store.distrusted(), shut_out, counters)
+        store = self._store
+        return NodeStatus(peers, len(store), store.n_bytes, store.distrusted(), shut_out, counters)
 
     def stop(self) -> None:
         """Leave the network and join every thread; stopping twice is harmless."""

@@ -15,19 +15,21 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import msgpack
 
 from p2p.errors import RecordInvalid, Rejected
 from p2p.identity import PEER_ID_BYTES, SIGNATURE_BYTES, PeerId, Signer, verify
+from p2p.wire import is_int, is_key, need, unpack
 
 FORMAT = 1
 MAX_TRUST_EDGES = 32
 MAX_ITEM_EDGES = 64
 MAX_LEVEL = 3
 ITEM_KEY_BYTES = 16
-MAX_VERSION = (1 << 53) - 1
+MAX_VERSION = (1 << 53) - 3  # this and the two above it are whole numbers in JavaScript too
+HANDED_OVER = MAX_VERSION + 1
+EQUIVOCATED = MAX_VERSION + 2
 MAX_RECORD_BYTES = 4096
 ISSUED_AT_STEP_S = 3600
 _MAX_TIME = 1 << 40
@@ -77,20 +79,20 @@ class AdjacencyRecord:
 
     def __post_init__(self) -> None:
         """Check every limit of the format."""
-        _need(_is_key(self.author, PEER_ID_BYTES), "the author must be 32 bytes")
-        _need(_is_int(self.version, 1, MAX_VERSION), "the version must be a whole number from 1")
-        whole_hour = _is_int(self.issued_at, 0, _MAX_TIME) and self.issued_at % ISSUED_AT_STEP_S == 0
-        _need(whole_hour, "issued_at must be Unix seconds on the hour")
-        _need(len(self.trust) <= MAX_TRUST_EDGES, f"at most {MAX_TRUST_EDGES} trust edges")
-        _need(len(self.items) <= MAX_ITEM_EDGES, f"at most {MAX_ITEM_EDGES} item edges")
+        need(is_key(self.author, PEER_ID_BYTES), "the author must be 32 bytes")
+        need(is_int(self.version, 1, MAX_VERSION), "the version must be a whole number from 1")
+        whole_hour = is_int(self.issued_at, 0, _MAX_TIME) and self.issued_at % ISSUED_AT_STEP_S == 0
+        need(whole_hour, "issued_at must be Unix seconds on the hour")
+        need(len(self.trust) <= MAX_TRUST_EDGES, f"at most {MAX_TRUST_EDGES} trust edges")
+        need(len(self.items) <= MAX_ITEM_EDGES, f"at most {MAX_ITEM_EDGES} item edges")
         for edge in self.trust:
-            _need(_is_key(edge.peer, PEER_ID_BYTES) and _is_int(edge.level, 1, MAX_LEVEL), "a trust edge is malformed")
-            _need(edge.peer != self.author, "an author cannot vouch for itself")
+            need(is_key(edge.peer, PEER_ID_BYTES) and is_int(edge.level, 1, MAX_LEVEL), "a trust edge is malformed")
+            need(edge.peer != self.author, "an author cannot vouch for itself")
         for item in self.items:
-            well_formed = _is_key(item.key, ITEM_KEY_BYTES) and _is_int(item.level, 1, MAX_LEVEL)
-            _need(well_formed and _is_int(item.day, 0, _MAX_DAY), "an item edge is malformed")
-        _need(_ascending([edge.peer for edge in self.trust]), "trust edges must be sorted by peer, without repeats")
-        _need(_ascending([item.key for item in self.items]), "item edges must be sorted by key, without repeats")
+            well_formed = is_key(item.key, ITEM_KEY_BYTES) and is_int(item.level, 1, MAX_LEVEL)
+            need(well_formed and is_int(item.day, 0, _MAX_DAY), "an item edge is malformed")
+        need(_ascending([edge.peer for edge in self.trust]), "trust edges must be sorted by peer, without repeats")
+        need(_ascending([item.key for item in self.items]), "item edges must be sorted by key, without repeats")
 
     @property
     def is_tombstone(self) -> bool:
@@ -105,6 +107,16 @@ class SignedRecord:
     record: AdjacencyRecord
     body: bytes
     signature: bytes
+
+    @property
+    def author(self) -> PeerId:
+        """Who signed it."""
+        return self.record.author
+
+    @property
+    def version(self) -> int:
+        """The record's."""
+        return self.record.version
 
     def to_bytes(self) -> bytes:
         """Return the wire form."""
@@ -153,9 +165,9 @@ def decode_record(body: bytes) -> AdjacencyRecord:
     Raises:
         RecordInvalid: with the reason.
     """
-    _check_size(body)
+    check_size(body)
     try:
-        version_byte, author, version, issued_at, trust, items = _unpack(body)
+        version_byte, author, version, issued_at, trust, items = unpack(body, _LIMITS)
         if version_byte != FORMAT or not isinstance(trust, list) or not isinstance(items, list):
             raise ValueError(f"format {version_byte!r}")
         record = AdjacencyRecord(
@@ -190,10 +202,10 @@ def open_record(data: bytes) -> SignedRecord:
     Raises:
         RecordInvalid: with the reason; the signature is checked last, because it costs most.
     """
-    _check_size(data)
+    check_size(data)
     try:
-        body, signature = _unpack(data)
-        if not isinstance(body, bytes) or not _is_key(signature, SIGNATURE_BYTES):
+        body, signature = unpack(data, _LIMITS)
+        if not isinstance(body, bytes) or not is_key(signature, SIGNATURE_BYTES):
             raise ValueError("body and signature expected")
     except (ValueError, TypeError) as error:
         raise RecordInvalid(Rejected.MALFORMED, f"not a signed record ({error})") from error
@@ -205,29 +217,14 @@ def open_record(data: bytes) -> SignedRecord:
     return signed
 
 
-def _check_size(data: bytes) -> None:
+def check_size(data: bytes) -> None:
+    """Refuse what is larger than any record.
+
+    Raises:
+        RecordInvalid: it is.
+    """
     if len(data) > MAX_RECORD_BYTES:
         raise RecordInvalid(Rejected.TOO_LARGE, f"{len(data)} bytes, a record has at most {MAX_RECORD_BYTES}")
-
-
-def _unpack(data: bytes) -> Any:
-    try:
-        return msgpack.unpackb(data, raw=False, **_LIMITS)
-    except (msgpack.UnpackException, RecursionError) as error:
-        raise ValueError(str(error) or type(error).__name__) from error
-
-
-def _need(condition: bool, expectation: str) -> None:
-    if not condition:
-        raise RecordInvalid(Rejected.MALFORMED, expectation)
-
-
-def _is_key(value: object, length: int) -> bool:
-    return isinstance(value, bytes) and len(value) == length
-
-
-def _is_int(value: object, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def _ascending(keys: list[bytes]) -> bool:

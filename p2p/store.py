@@ -1,9 +1,9 @@
-"""The records of all known authors, on disk, bounded, and crash-safe.
+"""The statements of all known authors, on disk, bounded, and crash-safe.
 
-SQLite in WAL mode; a batch of records is one transaction. What is stored was verified before, by `open_record`. An
-author who signed two different records with one version has equivocated: both are kept as proof, what the author said
-is dropped, and nothing more of that author is accepted. Knows no peers and no clock. Its tables begin with `p2p_`, so
-the file may hold other tables too.
+SQLite in WAL mode; a batch is one transaction. What is stored was verified before, by `open_statement`. An author who
+signed two different records with one version, or two hand-overs, has equivocated: both are kept as proof, what the
+author said is dropped, and nothing more of that author is accepted. Knows no peers and no clock. Its tables begin with
+`p2p_`, so the file may hold other tables too.
 """
 
 from __future__ import annotations
@@ -12,23 +12,24 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgpack
 
 from p2p.errors import P2PError, RecordInvalid, Rejected, StoreCorrupted, StoreUnavailable
+from p2p.handover import SignedHandOver
 from p2p.identity import PeerId
-from p2p.record import MAX_VERSION, SignedRecord, digest_of, open_record
+from p2p.record import EQUIVOCATED, HANDED_OVER, SignedRecord, digest_of
+from p2p.statement import Statement, open_statement
+from p2p.store_index import Held, StoreIndex, Victims
 
 Entry = tuple[PeerId, int, bytes]
-"""What announcements name: author, version, digest."""
-
-EQUIVOCATED = MAX_VERSION + 1
-"""The version under which a proof of equivocation is named: above every record, and equal on all devices."""
+"""What announcements name: author, version, digest. A hand-over has the version `HANDED_OVER`, a proof of equivocation
+`EQUIVOCATED`."""
 
 _PROOF_DIGEST = bytes(32)
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_KEYS_PER_SCAN = 32
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS p2p_record (
     author BLOB PRIMARY KEY, version INTEGER NOT NULL, digest BLOB NOT NULL, record BLOB NOT NULL,
@@ -41,25 +42,13 @@ CREATE TABLE IF NOT EXISTS p2p_meta (name TEXT PRIMARY KEY, value INTEGER NOT NU
 """
 
 
-@dataclass(slots=True)
-class _Index:
-    """What is on disk, in memory: authors in the order of their last update, equivocators in that of conviction."""
-
-    entries: dict[PeerId, tuple[int, bytes]] = field(default_factory=dict)
-    convicted: dict[PeerId, None] = field(default_factory=dict)
-    evicted: dict[PeerId, int] = field(default_factory=dict)
-    last_place: int = 0
-
-    def copy(self) -> _Index:
-        return _Index(dict(self.entries), dict(self.convicted), dict(self.evicted), self.last_place)
-
-
 class RecordStore:
-    """Latest record per author. Safe to use from any thread.
+    """Latest statement per author. Safe to use from any thread.
 
     Args:
         path: SQLite file, made when it is not there; `:memory:` keeps everything in memory.
         max_authors: one more evicts the author with the fewest hits, then the one updated longest ago.
+        max_bytes: size of all statements, within which the same is evicted; proofs and SQLite's own come on top.
         max_proofs: proofs of equivocation kept; one more forgets the oldest.
         hits: how often the person's walks visit an author; never, when not given. Must not call the store.
 
@@ -73,11 +62,13 @@ class RecordStore:
         path: Path | str,
         *,
         max_authors: int = 10_000,
+        max_bytes: int = 32 << 20,
         max_proofs: int = 2_000,
         hits: Callable[[PeerId], float] = lambda _: 0.0,
     ) -> None:
         self._path = path
         self._max_authors = max_authors
+        self._max_bytes = max_bytes
         self._max_proofs = max_proofs
         self._hits = hits
         self._pinned: set[PeerId] = set()
@@ -91,7 +82,7 @@ class RecordStore:
             self._db.close()
             raise
 
-    def _load(self) -> _Index:
+    def _load(self) -> StoreIndex:
         self._db.execute("PRAGMA journal_mode=WAL")
         # FULL: a device that forgot its last publication in a power cut could sign another record with that version.
         self._db.execute("PRAGMA synchronous=FULL")
@@ -99,29 +90,34 @@ class RecordStore:
         found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise self._corrupted(found)
-        index = _Index()
+        index = StoreIndex()
         for author, version, digest, wire, place in self._db.execute(
             "SELECT author, version, digest, record, place FROM p2p_record ORDER BY place"
         ):
-            self._check_row(author, version, digest, wire, place)
-            index.entries[PeerId(author)] = (version, digest)
-            index.last_place = place
+            successor = self._check_row(author, version, digest, wire, place)
+            index.put(PeerId(author), Held(version, digest, place, len(wire)), successor)
         for author, *wires in self._db.execute("SELECT author, first, second FROM p2p_equivocation ORDER BY rowid"):
-            if any(self._opened(wire).record.author != author for wire in wires):
+            if any(self._opened(wire).author != author for wire in wires):
                 raise self._corrupted("a proof of equivocation is not about its author")
             index.convicted[PeerId(author)] = None
         return index
 
-    def _check_row(self, author: object, version: object, digest: object, wire: object, place: object) -> None:
+    def _check_row(self, author: object, version: object, digest: object, wire: object, place: object) -> PeerId | None:
         """Refuse a row whose columns do not agree: a wrong digest would make honest authors look like equivocators.
 
         The signature was verified before the record was stored, and is again when it is read.
+
+        Returns:
+            The successor, if the row is a hand-over.
         """
         if not isinstance(wire, bytes) or not isinstance(place, int) or digest_of(wire) != digest:
             raise self._corrupted("a record is not the one that was stored")
-        body = msgpack.unpackb(msgpack.unpackb(wire)[0])
-        if [author, version] != body[1:3]:
+        envelope = msgpack.unpackb(wire)
+        body = msgpack.unpackb(envelope[0])
+        handed_over = len(envelope) == 3
+        if [author, version] != ([body[1], HANDED_OVER] if handed_over else body[1:3]):
             raise self._corrupted("a record is not that of its author and version")
+        return PeerId(body[2]) if handed_over else None
 
     def _corrupted(self, why: object) -> StoreCorrupted:
         return StoreCorrupted(
@@ -161,57 +157,57 @@ class RecordStore:
         """Never evict this author: the device itself."""
         self._pinned.add(author)
 
-    def put_many(self, records: Iterable[SignedRecord]) -> list[Rejected | None]:
-        """Take verified records in one transaction.
+    def put_many(self, statements: Iterable[Statement]) -> list[Rejected | None]:
+        """Take verified statements in one transaction.
 
-        Two different records of one author and version convict the author even if a newer one is known.
+        Two different ones of one author and version convict the author even if a newer one is known.
 
         Returns:
-            For each record None when it was accepted, or why it was not. A record that is already known counts as
-            STALE.
+            For each None when it was accepted, or why it was not. What is already known counts as STALE.
 
         Raises:
             StoreCorrupted, StoreUnavailable: nothing of the batch was stored.
         """
         with self._transaction() as db:
-            seen: dict[tuple[PeerId, int], SignedRecord] = {}
+            seen: dict[tuple[PeerId, int], Statement] = {}
+            victims = Victims(self._index, self._pinned, self._hits)
             outcomes = []
-            for signed in records:
-                twin = seen.setdefault((signed.record.author, signed.record.version), signed)
-                outcomes.append(self._put(db, signed, twin))
+            for statement in statements:
+                twin = seen.setdefault((statement.author, statement.version), statement)
+                outcomes.append(self._put(db, statement, twin, victims))
             return outcomes
 
-    def _put(self, db: sqlite3.Connection, signed: SignedRecord, twin: SignedRecord) -> Rejected | None:
-        author, version = signed.record.author, signed.record.version
-        index = self._index
+    def _put(self, db: sqlite3.Connection, new: Statement, twin: Statement, victims: Victims) -> Rejected | None:
+        author, index = new.author, self._index
         if author in index.convicted:
             return Rejected.EQUIVOCATION
-        if twin.digest != signed.digest:
-            self._convict(db, twin.to_bytes(), signed)
+        if twin.digest != new.digest:
+            self._convict(db, twin.to_bytes(), new)
             return Rejected.EQUIVOCATION
-        known = index.entries.get(author)
-        if known is not None and version <= known[0]:
-            if version == known[0] and signed.digest != known[1]:
+        known = index.held.get(author)
+        if known is not None and new.version <= known.version:
+            if new.version == known.version and new.digest != known.digest:
                 first = db.execute("SELECT record FROM p2p_record WHERE author = ?", (author,)).fetchone()[0]
-                self._convict(db, first, signed)
+                self._convict(db, first, new)
                 return Rejected.EQUIVOCATION
-            return Rejected.STALE
-        if known is None and len(index.entries) >= self._max_authors and not self._make_room(db, author):
+            return Rejected.HANDED_OVER if new.version < known.version == HANDED_OVER else Rejected.STALE
+        wire = new.to_bytes()
+        if not self._make_room(db, author, len(wire), victims):
             return Rejected.FULL
-        index.last_place += 1
-        row = (author, version, signed.digest, signed.to_bytes(), index.last_place)
-        db.execute("INSERT OR REPLACE INTO p2p_record VALUES (?, ?, ?, ?, ?)", row)
-        index.entries.pop(author, None)
-        index.entries[author] = (version, signed.digest)
-        index.evicted.pop(author, None)
+        row = Held(new.version, new.digest, index.last_place + 1, len(wire))
+        db.execute(
+            "INSERT OR REPLACE INTO p2p_record VALUES (?, ?, ?, ?, ?)",
+            (author, row.version, row.digest, wire, row.place),
+        )
+        index.put(author, row, new.successor if isinstance(new, SignedHandOver) else None)
         return None
 
-    def _convict(self, db: sqlite3.Connection, first: bytes, second: SignedRecord) -> None:
-        author, index = second.record.author, self._index
-        row = (author, second.record.version, first, second.to_bytes())
+    def _convict(self, db: sqlite3.Connection, first: bytes, second: Statement) -> None:
+        author, index = second.author, self._index
+        row = (author, second.version, first, second.to_bytes())
         db.execute("INSERT INTO p2p_equivocation VALUES (?, ?, ?, ?)", row)
         db.execute("DELETE FROM p2p_record WHERE author = ?", (author,))
-        index.entries.pop(author, None)
+        index.drop(author)
         index.convicted[author] = None
         if len(index.convicted) > self._max_proofs:
             oldest = next(iter(index.convicted))
@@ -219,13 +215,17 @@ class RecordStore:
             del index.convicted[oldest]
             index.evicted[oldest] = EQUIVOCATED
 
-    def _make_room(self, db: sqlite3.Connection, newcomer: PeerId) -> bool:
-        candidates = (author for author in self._index.entries if author not in self._pinned)
-        victim = min(candidates, key=self._hits, default=None)  # of equals the first, which was updated longest ago
-        if victim is None or (newcomer not in self._pinned and self._hits(victim) > self._hits(newcomer)):
-            return False
-        db.execute("DELETE FROM p2p_record WHERE author = ?", (victim,))
-        self._index.evicted[victim] = self._index.entries.pop(victim)[0]
+    def _make_room(self, db: sqlite3.Connection, author: PeerId, n_bytes: int, victims: Victims) -> bool:
+        """Evict until a statement fits; return whether it does."""
+        index = self._index
+        known = index.held.get(author)
+        more = n_bytes - (0 if known is None else known.n_bytes)
+        while len(index.held) + (known is None) > self._max_authors or index.n_bytes + more > self._max_bytes:
+            victim = victims.next(but=author)
+            if victim is None or victim[1] > victims.worth(author):
+                return False
+            db.execute("DELETE FROM p2p_record WHERE author = ?", (victim[0],))
+            index.evict(victim[0])
         return True
 
     def take_evicted(self) -> dict[PeerId, int]:
@@ -237,33 +237,60 @@ class RecordStore:
     # -- reading ---------------------------------------------------------------------------------
 
     def get(self, author: PeerId) -> SignedRecord | None:
-        """Return an author's latest record."""
-        rows = self._rows("SELECT record FROM p2p_record WHERE author = ?", author)
-        return self._opened(rows[0][0]) if rows else None
+        """Return an author's latest record; None for who handed over."""
+        rows = self._rows("SELECT record FROM p2p_record WHERE author = ? AND version < ?", author, HANDED_OVER)
+        return self._record(rows[0][0]) if rows else None
 
     def records(self) -> list[SignedRecord]:
         """Return the latest record of every author, the one updated longest ago first."""
-        return [self._opened(row[0]) for row in self._rows("SELECT record FROM p2p_record ORDER BY place")]
+        rows = self._rows("SELECT record FROM p2p_record WHERE version < ? ORDER BY place", HANDED_OVER)
+        return [self._record(row[0]) for row in rows]
+
+    def mentioning(self, peers: Iterable[PeerId]) -> list[SignedRecord]:
+        """Return the records that name any of these peers, in whatever place."""
+        keys, found = list(peers), dict[PeerId, SignedRecord]()
+        for first in range(0, len(keys), _KEYS_PER_SCAN):
+            batch = keys[first : first + _KEYS_PER_SCAN]
+            anywhere = " OR ".join("instr(record, ?)" for _ in batch)
+            rows = self._rows(f"SELECT record FROM p2p_record WHERE version < ? AND ({anywhere})", HANDED_OVER, *batch)
+            found |= {record.author: record for record in (self._record(row[0]) for row in rows)}
+        return list(found.values())
+
+    def successor(self, author: PeerId) -> PeerId | None:
+        """Return whom an author handed over to."""
+        with self._lock:
+            return self._index.successors.get(author)
+
+    def successors(self) -> dict[PeerId, PeerId]:
+        """Return everyone who handed over, and to whom."""
+        with self._lock:
+            return dict(self._index.successors)
 
     def wire(self, author: PeerId) -> tuple[bytes, ...]:
-        """Return what peers are sent about an author: the record, or the two that prove equivocation, or nothing."""
+        """Return what peers are sent about an author: its statement, or the two that convict it, or nothing."""
         with self._lock:
             rows = self._rows("SELECT first, second FROM p2p_equivocation WHERE author = ?", author)
             rows = rows or self._rows("SELECT record FROM p2p_record WHERE author = ?", author)
         return rows[0] if rows else ()
 
-    def _opened(self, data: object) -> SignedRecord:
+    def _record(self, data: object) -> SignedRecord:
+        found = self._opened(data)
+        if not isinstance(found, SignedRecord):
+            raise self._corrupted("a hand-over stands where a record should")
+        return found
+
+    def _opened(self, data: object) -> Statement:
         try:
             if not isinstance(data, bytes):
                 raise self._corrupted("a record is not made of bytes")
-            return open_record(data)
+            return open_statement(data)
         except RecordInvalid as error:
             raise self._corrupted(error) from error
 
     def summary(self) -> list[Entry]:
-        """Return (author, version, digest) of every record."""
+        """Return (author, version, digest) of every statement."""
         with self._lock:
-            return [(author, version, digest) for author, (version, digest) in self._index.entries.items()]
+            return [(author, row.version, row.digest) for author, row in self._index.held.items()]
 
     def entries(self) -> list[Entry]:
         """Return what peers may pull: the summary, and an entry of version `EQUIVOCATED` for each proof."""
@@ -271,22 +298,33 @@ class RecordStore:
             return [*self.summary(), *((author, EQUIVOCATED, _PROOF_DIGEST) for author in self._index.convicted)]
 
     def entry(self, author: PeerId) -> tuple[int, bytes] | None:
-        """Return (version, digest) of an author's record; version `EQUIVOCATED` if there is a proof instead."""
+        """Return (version, digest) of an author's statement; version `EQUIVOCATED` if there is a proof instead."""
         with self._lock:
             if author in self._index.convicted:
                 return EQUIVOCATED, _PROOF_DIGEST
-            return self._index.entries.get(author)
+            row = self._index.held.get(author)
+            return None if row is None else (row.version, row.digest)
 
     def __len__(self) -> int:
-        return len(self._index.entries)
+        return len(self._index.held)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of all statements."""
+        return self._index.n_bytes
+
+    @property
+    def fullness(self) -> float:
+        """How much of the room is taken, 0 to 1: of authors or of bytes, whichever is more."""
+        return max(len(self) / self._max_authors, self.n_bytes / self._max_bytes)
 
     def distrusted(self) -> frozenset[PeerId]:
         """Return the authors who equivocated."""
         with self._lock:
             return frozenset(self._index.convicted)
 
-    def proof(self, author: PeerId) -> tuple[SignedRecord, SignedRecord] | None:
-        """Return the two records that convict an author."""
+    def proof(self, author: PeerId) -> tuple[Statement, Statement] | None:
+        """Return the two statements that convict an author."""
         rows = self._rows("SELECT first, second FROM p2p_equivocation WHERE author = ?", author)
         return (self._opened(rows[0][0]), self._opened(rows[0][1])) if rows else None
 

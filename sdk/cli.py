@@ -21,6 +21,8 @@ from sdk.sharing import SharingPolicy
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 
+_ASKED = f"from {commands.PASSPHRASE_VARIABLE}, or asked for"
+
 Command = Callable[[argparse.Namespace], None]
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -50,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.",
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_init, _record, _recommend, _vouch, _peer, _inspect):
+    for add in (_init, _record, _recommend, _vouch, _peer, _inspect, _rotate):
         add(subparsers)
     return parser
 
@@ -78,6 +80,7 @@ def _init(subparsers: Subparsers) -> None:
         default=SharingPolicy.PRIVATE.value,
         help="what peers are told: nothing, liked items, or liked items and vouches (default: %(default)s)",
     )
+    parser.add_argument("--seal", action="store_true", help=f"seal the identity with a passphrase {_ASKED}")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -125,9 +128,23 @@ def _peer(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--connect", action="append", default=[], metavar="MULTIADDR", help="peer to dial; repeatable")
     parser.add_argument("--for", dest="duration_s", type=float, metavar="SECONDS", help="leave after this time")
+    parser.add_argument(
+        "--metrics-port", type=int, metavar="PORT", help="serve Prometheus metrics on 127.0.0.1 (default: do not)"
+    )
+    parser.add_argument(
+        "--status", action="store_true", help="instead of joining, show what the running `meritrec peer` does"
+    )
     parser.add_argument("--json", action="store_true", help="print addresses and status as JSON lines")
 
 
 def _inspect(subparsers: Subparsers) -> None:
     parser = _add(subparsers, "inspect", "say what the device holds, runs, shares and trusts", commands.inspect)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def _rotate(subparsers: Subparsers) -> None:
+    parser = _add(
+        subparsers, "rotate", "give the device a new key; whoever trusts the old one will trust it", commands.rotate
+    )
+    parser.add_argument("--seal", action="store_true", help=f"seal the new key with a passphrase {_ASKED}")
+    parser.add_argument("--json", action="store_true", help="print the keys as JSON")

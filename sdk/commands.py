@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from getpass import getpass
 from pathlib import Path
 
 from device_runtime import Bundle
-from p2p import NodeStatus
-from sdk.device_folder import KEY_BYTES, DeviceFolder, DeviceSettings, private_umask
+from p2p.prometheus import MetricsServer
+from sdk.device_folder import KEY_BYTES, DeviceFolder, DeviceSettings, is_open, private_umask
 from sdk.errors import InvalidInput
 from sdk.recommendation import Recommendation
 from sdk.recommender import Recommender, RecommenderConfig
+from sdk.rotation import IDENTITY_FILE, needs_passphrase
 from sdk.sharing import SharingPolicy
+from sdk.status import read_status, remove_status, status_as_json, status_text, write_status
 
+PASSPHRASE_VARIABLE = "MERITREC_PASSPHRASE"
 _STATUS_EVERY_S = 2.0
 
 
@@ -25,7 +32,7 @@ def init(arguments: argparse.Namespace) -> None:
     private_umask()
     keys = tuple(_key(text) for text in arguments.trust_key)
     bundle = Bundle.open(arguments.bundle, trusted_keys=keys)
-    folder = DeviceFolder.open(arguments.device)
+    folder = DeviceFolder.open(arguments.device, _passphrase_for(arguments))
     try:
         settings = DeviceSettings(arguments.bundle.resolve(), keys, SharingPolicy(arguments.sharing))
         settings.save(folder.path)
@@ -40,6 +47,14 @@ def init(arguments: argparse.Namespace) -> None:
         "model_version": bundle.manifest.model_version,
     }
     _print(facts, arguments.json, lambda: f"{arguments.device} is ready; this device is peer {peer}")
+
+
+def _passphrase_for(arguments: argparse.Namespace) -> str | None:
+    path = arguments.device / IDENTITY_FILE
+    sealed = needs_passphrase(arguments.device)
+    if path.exists() and arguments.seal and not sealed:
+        raise InvalidInput(f"{path} exists and is not sealed; `meritrec rotate --seal` gives the device a sealed key")
+    return _passphrase(confirm=not path.exists()) if arguments.seal or sealed else None
 
 
 def record(arguments: argparse.Namespace) -> None:
@@ -70,24 +85,62 @@ def vouch(arguments: argparse.Namespace) -> None:
 
 def peer(arguments: argparse.Namespace) -> None:
     """Stay in the network until interrupted or until the time is over, saying what changes."""
-    stop = threading.Event()
-    with _open(arguments.device) as device:
+    if arguments.status:
+        _show_status(arguments)
+        return
+    with _open(arguments.device) as device, ExitStack() as cleanup:
         addresses = device.connect(arguments.connect, listen=arguments.listen)
         _print({"addresses": addresses}, arguments.json, lambda: "\n".join(addresses), compact=True)
+        if arguments.metrics_port is not None:
+            metrics = MetricsServer(arguments.metrics_port, device.network_status)
+            cleanup.callback(metrics.close)
+            print(f"metrics at {metrics.url}", file=sys.stderr)
         sys.stdout.flush()
-        left = arguments.duration_s
-        last = None
-        while left is None or left > 0:
-            wait = _STATUS_EVERY_S if left is None else min(_STATUS_EVERY_S, left)
-            stop.wait(wait)
-            left = None if left is None else left - wait
-            status = device.network_status()
-            line = (len(status.peers), status.records)
-            if line != last:
-                print(f"{line[0]} peers, {line[1]} records", file=sys.stderr)
-                last = line
+        cleanup.callback(remove_status, arguments.device)
+        _stay(device, arguments.device, addresses, arguments.duration_s)
         if arguments.json:
-            print(json.dumps(_status_as_json(device.network_status())))
+            print(json.dumps(status_as_json(device.network_status())))
+
+
+def _stay(device: Recommender, folder: Path, addresses: list[str], duration_s: float | None) -> None:
+    left, last = duration_s, None
+    while left is None or left > 0:
+        status = device.network_status()
+        write_status(folder, status, addresses, time.time())
+        line = (len(status.peers), status.records)
+        if line != last:
+            print(f"{line[0]} peers, {line[1]} records", file=sys.stderr)
+            last = line
+        wait = _STATUS_EVERY_S if left is None else min(_STATUS_EVERY_S, left)
+        threading.Event().wait(wait)
+        left = None if left is None else left - wait
+
+
+def _show_status(arguments: argparse.Namespace) -> None:
+    if not is_open(arguments.device):
+        remove_status(arguments.device)  # of a process that was killed
+    status = read_status(arguments.device)
+    _print(status, arguments.json, lambda: status_text(status, time.time()))
+
+
+def rotate(arguments: argparse.Namespace) -> None:
+    """Hand over from the device's key to a new one."""
+    private_umask()
+    DeviceSettings.load(arguments.device)
+    seal = arguments.seal or needs_passphrase(arguments.device)
+    passphrase = _passphrase(confirm=False) if seal else None
+    folder = DeviceFolder.open(arguments.device, passphrase)
+    try:
+        old = folder.identity.peer_id.hex()
+        folder.rotate(passphrase)
+        new = folder.identity.peer_id.hex()
+    finally:
+        folder.close()
+    _print(
+        {"old": old, "new": new},
+        arguments.json,
+        lambda: f"this device is peer {new} now; peers learn it when they meet it next\nit was    peer {old}",
+    )
 
 
 def inspect(arguments: argparse.Namespace) -> None:
@@ -108,24 +161,29 @@ def inspect(arguments: argparse.Namespace) -> None:
     _print(facts, arguments.json, lambda: _facts_text(facts))
 
 
-def _status_as_json(status: NodeStatus) -> dict[str, object]:
-    counters = status.counters
-    return {
-        "peers": [peer.hex() for peer in status.peers],
-        "records": status.records,
-        "distrusted": sorted(peer.hex() for peer in status.distrusted),
-        "accepted": counters.accepted,
-        "rejected": {reason.name.lower(): count for reason, count in counters.rejected.items()},
-        "bytes_in": counters.bytes_in,
-        "bytes_out": counters.bytes_out,
-    }
-
-
 def _open(path: Path) -> Recommender:
     private_umask()
     settings = DeviceSettings.load(path)
-    config = RecommenderConfig(sharing=settings.sharing)
-    return Recommender.open(path, bundle=settings.bundle, trusted_keys=settings.trusted_keys, config=config)
+    return Recommender.open(
+        path,
+        bundle=settings.bundle,
+        trusted_keys=settings.trusted_keys,
+        config=RecommenderConfig(sharing=settings.sharing),
+        passphrase=_passphrase(confirm=False) if needs_passphrase(path) else None,
+    )
+
+
+def _passphrase(*, confirm: bool) -> str:
+    """Return the passphrase from the environment, or ask for it."""
+    known = os.environ.get(PASSPHRASE_VARIABLE)
+    if known:
+        return known
+    if not sys.stdin.isatty():
+        raise InvalidInput(f"a passphrase is needed: set {PASSPHRASE_VARIABLE}, or run this in a terminal")
+    typed = getpass("passphrase of this device: ")
+    if not typed or (confirm and getpass("the same again: ") != typed):
+        raise InvalidInput("the passphrase is empty, or the two differ")
+    return typed
 
 
 def _key(text: str) -> bytes:

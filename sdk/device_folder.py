@@ -11,11 +11,10 @@ from typing import IO, Self
 
 from p2p import Identity
 from sdk.errors import AlreadyOpen, DeviceFolderInvalid
+from sdk.rotation import IDENTITY_FILE, RECORDS_FILE, finish, rotate
 from sdk.sharing import SharingPolicy
 
-IDENTITY_FILE = "identity.key"
 EVENTS_FILE = "events.db"
-RECORDS_FILE = "records.db"
 SETTINGS_FILE = "settings.json"
 KEY_BYTES = 32  # of every public key
 _LOCK_FILE = "lock"
@@ -83,13 +82,17 @@ class DeviceFolder:
         self._lock = lock
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, passphrase: str | None = None) -> Self:
         """Open or make the folder.
+
+        Args:
+            path: the folder.
+            passphrase: opens a sealed identity, and seals one that is made now.
 
         Raises:
             AlreadyOpen: another process has it open.
             DeviceFolderInvalid: the path is a file.
-            p2p.P2PError: the identity file is damaged.
+            p2p.P2PError: the identity file is damaged, or sealed with another passphrase.
         """
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -103,13 +106,28 @@ class DeviceFolder:
             raise AlreadyOpen(f"{path} is open in another process; close that one first") from error
         try:
             identity_path = path / IDENTITY_FILE
-            identity = Identity.load(identity_path) if identity_path.exists() else Identity.create()
-            if not identity_path.exists():
-                identity.save(identity_path)
+            if identity_path.exists():
+                identity = Identity.load(identity_path, passphrase)
+                if finish(path, identity.peer_id, passphrase):
+                    identity = Identity.load(identity_path, passphrase)
+            else:
+                identity = Identity.create()
+                identity.save(identity_path, passphrase)
         except BaseException:
             lock.close()
             raise
         return cls(path, identity, lock)
+
+    def rotate(self, passphrase: str | None = None) -> None:
+        """Replace the identity by a new one that the old one hands over to; peers are told when they meet next.
+
+        Args:
+            passphrase: seals the new identity; None leaves it unsealed.
+
+        Raises:
+            p2p.P2PError: it cannot be handed over, or the record store cannot be used.
+        """
+        self.identity = rotate(self.path, self.identity, passphrase)
 
     @property
     def events_path(self) -> Path:
@@ -126,6 +144,18 @@ class DeviceFolder:
         if not self._lock.closed:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
             self._lock.close()
+
+
+def is_open(path: Path) -> bool:
+    """Return whether a process has a device folder open."""
+    try:
+        with (path / _LOCK_FILE).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def private_umask() -> None:

@@ -21,6 +21,7 @@ from p2p import (
 )
 from sdk.device_folder import DeviceFolder
 from sdk.errors import NotConnected
+from sdk.interest import Interest, InterestConfig
 from sdk.sharing import SharingPolicy, shared_items, shared_vouches
 from sdk.social import SocialGraph
 from sdk.store import Opinion, StoredEvent
@@ -44,6 +45,7 @@ class Network:
         social: SocialGraph,
         clock: Callable[[], float],
         transport: TransportFactory = libp2p_transport,
+        interest: InterestConfig | None = None,
     ) -> None:
         self._folder = folder
         self._social = social
@@ -52,8 +54,11 @@ class Network:
         self._node: PeerNode | None = None
         self._addresses: list[str] = []
         self.store = RecordStore(folder.records_path, hits=social.hits)
+        for old, successor in self.store.successors().items():
+            social.set_successor(old, successor)
         for signed in self.store.records():
             social.set_record(signed.record)
+        self._interest = Interest(social, lambda: len(self.store), interest or InterestConfig())
 
     @property
     def connected(self) -> bool:
@@ -73,7 +78,10 @@ class Network:
                 self._transport(self._folder),
                 clock=self._clock,
                 on_change=self._changed,
+                admit=self._interest.admit,
+                frontier=self._interest.frontier,
             )
+            self._look_around()
             try:
                 self._addresses = list(node.start(listen))
             except BaseException:
@@ -105,7 +113,7 @@ class Network:
             raise NotConnected("publishing needs the network; call connect() first")
         author = self._folder.identity.peer_id
         items = shared_items(policy, events, namespace)
-        vouches = shared_vouches(policy, opinions)
+        vouches = shared_vouches(policy, self._social.current(opinions))
         before = self.store.get(author)
         if before is None and not items and not vouches:
             return False
@@ -137,9 +145,19 @@ class Network:
         self.store.close()
 
     def _changed(self, authors: frozenset[PeerId]) -> None:
+        moved: set[PeerId] = set()
+        for author in authors:
+            moved |= self._social.set_successor(author, self.store.successor(author))
         for author in authors:
             signed = self.store.get(author)
             if signed is None:
                 self._social.drop(author)
             else:
                 self._social.set_record(signed.record)
+        for signed in self.store.mentioning(moved):
+            self._social.set_record(signed.record)
+        self._look_around()
+
+    def _look_around(self) -> None:
+        self._social.look_around()
+        self._interest.refresh()

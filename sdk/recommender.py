@@ -23,6 +23,7 @@ from p2p import Identity, NodeStatus, PeerId, item_key
 from sdk.blending import BlendConfig, Blended, blend
 from sdk.device_folder import DeviceFolder
 from sdk.errors import Closed, InvalidInput, NotConnected, UnknownItem
+from sdk.interest import InterestConfig
 from sdk.network import Network
 from sdk.reasons import history_reason, peer_reason
 from sdk.recommendation import Reason, ReasonKind, Recommendation, Source
@@ -42,12 +43,14 @@ class RecommenderConfig:
         sharing: what `connect` and `publish` tell peers; nothing by default.
         threads: CPU threads of the model.
         social: the walks.
+        interest: whose records are taken.
         blend: the fusion of the two lists.
     """
 
     sharing: SharingPolicy = SharingPolicy.PRIVATE
     threads: int = 1
     social: SocialConfig = field(default_factory=SocialConfig)
+    interest: InterestConfig = field(default_factory=InterestConfig)
     blend: BlendConfig = field(default_factory=BlendConfig)
 
 
@@ -75,7 +78,7 @@ class Recommender:
         self._identity: Identity = folder.identity
         self._social = SocialGraph(self.peer_id, config.social)
         try:
-            self._network = Network(folder, self._social, clock)
+            self._network = Network(folder, self._social, clock, interest=config.interest)
         except BaseException:
             self._store.close()
             raise
@@ -95,6 +98,7 @@ class Recommender:
         trusted_keys: Iterable[bytes],
         config: RecommenderConfig | None = None,
         clock: Clock = time.time,
+        passphrase: str | None = None,
     ) -> Self:
         """Open a device folder, made on first use, with a verified model bundle.
 
@@ -104,14 +108,16 @@ class Recommender:
             trusted_keys: Ed25519 public keys (32 bytes) of the publishers the app trusts.
             config: what to tune.
             clock: returns Unix seconds.
+            passphrase: opens a sealed identity; a new device's identity is sealed with it.
 
         Raises:
             device_runtime.BundleError: the bundle is damaged, expired, or not signed by a trusted key.
             DeviceFolderInvalid, StoreCorrupted, AlreadyOpen: see `sdk.errors`.
+            p2p.PassphraseWrong: the identity is sealed with another passphrase.
         """
         config = config or RecommenderConfig()
         opened = Bundle.open(Path(bundle), trusted_keys=tuple(trusted_keys), now=int(clock()))
-        folder = DeviceFolder.open(Path(path))
+        folder = DeviceFolder.open(Path(path), passphrase)
         with ExitStack() as undo:
             undo.callback(folder.close)
             ranker = ModelRanker.open(opened, threads=config.threads)

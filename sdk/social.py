@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from p2p import AdjacencyRecord, PeerId, item_key
+from p2p import AdjacencyRecord, PeerId, TrustEdge, item_key
 from sdk.sharing import ItemOpinion
 from sdk.store import BLOCKED, Opinion
+from sdk.succession import Successions
 from trust import (
     AuthorEdges,
     ItemRanking,
@@ -84,34 +85,57 @@ class SocialGraph:
         self._lock = threading.RLock()
         self._view: SocialView | None = None
         self._hits: Mapping[Hashable, float] = {}
+        self._successions = Successions()
+        self._own: tuple[Sequence[ItemOpinion], Sequence[Opinion], str] | None = None
 
     def set_self(self, items: Sequence[ItemOpinion], opinions: Iterable[Opinion], namespace: str) -> None:
         """Take the person's own items and opinions; they stay on the device."""
-        said = list(opinions)
-        edges = {item_key(namespace, o.item): (o.level, o.day) for o in items[:64]}
-        vouches = sorted((o for o in said if o.level > 0), key=lambda o: (-o.level, -o.at, o.peer))[:32]
         with self._lock:
-            self._blocked = frozenset(PeerId(o.peer) for o in said if o.level == BLOCKED)
-            self._walks.block(self._blocked)
-            self._graph.replace(
-                self._ego,
-                AuthorEdges.dated(
-                    {PeerId(o.peer): (_LEVEL_WEIGHT[o.level], _UNDATED) for o in vouches}, _weighted(edges)
-                ),
-            )
-            self._view = None
+            self._own = (items, list(opinions), namespace)
+            self._take_self(*self._own)
+
+    def _take_self(self, items: Sequence[ItemOpinion], said: Sequence[Opinion], namespace: str) -> None:
+        edges = {item_key(namespace, o.item): (o.level, o.day) for o in items[:64]}
+        said = self.current(said)
+        vouches = sorted((o for o in said if o.level > 0), key=lambda o: (-o.level, -o.at, o.peer))[:32]
+        self._blocked = frozenset(PeerId(o.peer) for o in said if o.level == BLOCKED)
+        self._walks.block(self._blocked)
+        trust: dict[Hashable, tuple[float, int]] = {PeerId(o.peer): (_LEVEL_WEIGHT[o.level], _UNDATED) for o in vouches}
+        self._graph.replace(self._ego, AuthorEdges.dated(trust, _weighted(edges)))
+        self._view = None
 
     def set_record(self, record: AdjacencyRecord) -> None:
         """Take the latest record of a peer; it replaces what the peer said before."""
         if record.author == self._ego:
             return  # what I published is less than what I know of myself
-        edges = AuthorEdges.dated(
-            {edge.peer: (_LEVEL_WEIGHT[edge.level], _UNDATED) for edge in record.trust},
-            _weighted({edge.key: (edge.level, edge.day) for edge in record.items}),
-        )
+        items = _weighted({edge.key: (edge.level, edge.day) for edge in record.items})
         with self._lock:
-            self._graph.replace(record.author, edges)
+            trust = self._redirected(record.author, record.trust)
+            self._graph.replace(record.author, AuthorEdges.dated(trust, items))
             self._view = None
+
+    def set_successor(self, peer: PeerId, successor: PeerId | None) -> frozenset[PeerId]:
+        """Say whom a peer handed over to: who vouches for the peer vouches for the successor, and a block goes along.
+
+        Returns:
+            Keys that lead elsewhere now. Records that name them must be given again.
+        """
+        with self._lock:
+            if self._successions.successor(peer) == successor:
+                return frozenset()
+            moved = self._successions.set(peer, successor)
+            if self._own is not None:
+                self._take_self(*self._own)
+            return moved
+
+    def _redirected(self, author: PeerId, trust: Iterable[TrustEdge]) -> dict[Hashable, tuple[float, int]]:
+        """Return trust edges to the keys that speak now; of two that become one, the stronger."""
+        weights: dict[Hashable, tuple[float, int]] = {}
+        for edge in trust:
+            peer = self._successions.latest(edge.peer)
+            if peer != author:
+                weights[peer] = max(weights.get(peer, (0.0, 0)), (_LEVEL_WEIGHT[edge.level], _UNDATED))
+        return weights
 
     def drop(self, author: PeerId) -> None:
         """Forget a peer's record."""
@@ -130,9 +154,28 @@ class SocialGraph:
                 self._graph.set_hits(self._hits)
             return self._view
 
+    def current(self, opinions: Iterable[Opinion]) -> list[Opinion]:
+        """Return opinions under the keys that their peers have now, the latest of each peer."""
+        with self._lock:
+            renamed = [replace(o, peer=self._successions.latest(PeerId(o.peer))) for o in opinions]
+        latest = {o.peer: o for o in sorted(renamed, key=lambda o: o.at)}
+        return [o for o in latest.values() if o.peer != self._ego]
+
+    def look_around(self) -> None:
+        """Walk over the peers again, if something changed, so that `hits` and `visited` are up to date."""
+        with self._lock:
+            if self._view is None:
+                self._hits = self._walks.ranking().hits()
+
     def hits(self, peer: PeerId) -> float:
         """Return how often the latest walks visited a peer: what a full record store keeps peers by."""
         return self._hits.get(peer, 0)
+
+    def visited(self) -> frozenset[PeerId]:
+        """Return the person and whom the latest walks visited, under every key they had."""
+        with self._lock:
+            keys = [self._ego, *(PeerId(as_key(key)) for key in self._hits)]
+            return frozenset(keys).union(*(self._successions.earlier(key) for key in keys))
 
     @property
     def blocked(self) -> Collection[PeerId]:

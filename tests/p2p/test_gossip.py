@@ -7,11 +7,12 @@ import pytest
 from p2p import messages
 from p2p.effects import Broadcast, Request
 from p2p.errors import RecordInvalid, Rejected
+from p2p.handover import sign_hand_over
 from p2p.identity import Identity
 from p2p.messages import AskBodies, AskOwn, Compare, Entries
 from p2p.quota import Rate
-from p2p.record import SignedRecord, sign_record, tombstone
-from p2p.store import EQUIVOCATED, RecordStore
+from p2p.record import EQUIVOCATED, HANDED_OVER, SignedRecord, sign_record, tombstone
+from p2p.store import RecordStore
 from tests.p2p.gossip_lab import (
     ANN,
     BEN,
@@ -270,6 +271,37 @@ def test_versions_below_the_next_and_records_of_others_cannot_be_published(lab: 
     for wrong in (record(ME, 3, variant=1), record(ME, 2), record(ANN, 9)):
         with pytest.raises(ValueError, match="own record"):
             lab.core.publish(wrong)
+
+
+def test_a_hand_over_is_pulled_like_a_record_and_nothing_after_it_is(lab: Lab) -> None:
+    handed = sign_hand_over(ANN, BEN)
+    lab.bring(record(ANN, 1))
+    effects = lab.announce((ANN.peer_id, HANDED_OVER, handed.digest))
+    assert questions(effects) == [AskBodies((ANN.peer_id,))]
+    assert changed(lab.answer(effects, handed.to_bytes())) == {ANN.peer_id}
+    assert lab.store.successor(ANN.peer_id) == BEN.peer_id
+    assert lab.announce(entry(record(ANN, 2))) == []
+    assert lab.core.on_request(PEER.peer_id, messages.encode(AskBodies((ANN.peer_id,)))) == messages.encode_bodies(
+        [handed.to_bytes()]
+    )
+
+
+def test_two_hand_overs_convict_and_the_proof_is_spread(lab: Lab) -> None:
+    first, second = sign_hand_over(ANN, BEN), sign_hand_over(ANN, OTHER)
+    lab.answer(lab.announce((ANN.peer_id, HANDED_OVER, first.digest)), first.to_bytes())
+    effects = lab.announce((ANN.peer_id, HANDED_OVER, second.digest))
+    lab.answer(effects, first.to_bytes(), second.to_bytes())
+    assert lab.store.distrusted() == {ANN.peer_id}
+    (said,) = [messages.decode_announce(e.data) for e in lab.core.tick() if isinstance(e, Broadcast)]
+    assert said.entries[-1][:2] == (ANN.peer_id, EQUIVOCATED)
+
+
+def test_a_device_restored_from_before_its_hand_over_learns_that_its_key_is_spent(lab: Lab) -> None:
+    handed = sign_hand_over(ME, BEN)
+    lab.core.on_response(PEER.peer_id, messages.encode(AskOwn()), messages.encode_bodies([handed.to_bytes()]))
+    assert lab.store.successor(ME.peer_id) == BEN.peer_id
+    with pytest.raises(RecordInvalid, match="handed over to"):
+        lab.core.publish(record(ME, lab.core.next_version()))
 
 
 def test_a_convicted_identity_is_told_to_make_a_new_one(lab: Lab) -> None:

@@ -13,7 +13,7 @@ from p2p.holdings import interest_of
 from p2p.identity import Identity, PeerId
 from p2p.messages import Announce, AskBodies, AskOwn, Entries, MoreCells, TellInterest, UnknownInterest
 from p2p.quota import Rate
-from p2p.store import EQUIVOCATED
+from p2p.record import EQUIVOCATED
 from tests.p2p.gossip_lab import (
     ANN,
     BEN,

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2p.errors import IdentityInvalid
+from p2p.errors import IdentityInvalid, PassphraseWrong
 from p2p.identity import Identity, PeerId, verify
+from p2p.key_file import is_sealed
 
 # RFC 8032, section 7.1, test 2.
 RFC_SEED = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
@@ -74,7 +75,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     def full(_: int) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("p2p.identity.os.fsync", full)
+    monkeypatch.setattr("p2p.key_file.os.fsync", full)
     with pytest.raises(OSError, match="no space"):
         Identity.create().save(tmp_path / "identity")
     assert list(tmp_path.iterdir()) == []
@@ -111,3 +112,65 @@ def test_arbitrary_content_is_damaged(tmp_path_factory: pytest.TempPathFactory, 
     path.chmod(0o600)
     with pytest.raises(IdentityInvalid, match="damaged"):
         Identity.load(path)
+
+
+# -- sealed with a passphrase ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Identity]:
+    path, identity = tmp_path_factory.mktemp("sealed") / "identity", Identity.from_seed(RFC_SEED)
+    identity.save(path, "open, sesame ☂")
+    return path, identity
+
+
+def test_a_sealed_identity_opens_with_its_passphrase_only(sealed: tuple[Path, Identity], saved: Path) -> None:
+    path, identity = sealed
+    assert Identity.load(path, "open, sesame ☂").private_bytes == identity.private_bytes
+    for wrong in (None, "", "open, sesame", "OPEN, SESAME ☂"):
+        with pytest.raises(PassphraseWrong, match="passphrase"):
+            Identity.load(path, wrong)
+    assert is_sealed(path)
+    assert not is_sealed(saved)
+    assert not is_sealed(saved.parent / "nothing")
+    assert Identity.load(saved, "not needed")
+
+
+def test_a_sealed_file_does_not_show_the_seed_and_no_two_are_alike(
+    sealed: tuple[Path, Identity], tmp_path: Path
+) -> None:
+    path, identity = sealed
+    assert identity.private_bytes.hex() not in path.read_text()
+    identity.save(tmp_path / "again", "open, sesame ☂")
+    first, second = path.read_text().splitlines(), (tmp_path / "again").read_text().splitlines()
+    assert first[0] == second[0]
+    assert first[1] != second[1]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_empty_passphrase_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="protects nothing"):
+        Identity.create().save(tmp_path / "identity", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("line", range(4))
+def test_any_change_of_a_sealed_file_is_found(sealed: tuple[Path, Identity], tmp_path: Path, line: int) -> None:
+    lines = sealed[0].read_text().splitlines()
+    lines[line] = lines[line][:-1] + ("0" if lines[line][-1] != "0" else "1")
+    path = tmp_path / "identity"
+    path.touch(0o600)
+    path.write_text("\n".join(lines))
+    with pytest.raises(IdentityInvalid):
+        Identity.load(path, "open, sesame ☂")
+
+
+@pytest.mark.parametrize(
+    "facts", ["scrypt 2^21 8 1 00", "scrypt 2^0 8 1 00", "scrypt 2^-1 8 1 00", "scrypt 2^16 9 1 00", "none"]
+)
+def test_a_hostile_cost_is_refused_before_it_is_paid(tmp_path: Path, facts: str) -> None:
+    path = tmp_path / "identity"
+    path.touch(0o600)
+    path.write_text(f"meritrec device identity, sealed with a passphrase\n00\n00\n{facts}\n")
+    with pytest.raises(IdentityInvalid, match="damaged"):
+        Identity.load(path, "passphrase")

@@ -28,8 +28,8 @@ from p2p.messages import (
     UnknownInterest,
 )
 from p2p.reconcile import CELL_BYTES, MAX_CELLS
-from p2p.record import MAX_RECORD_BYTES
-from p2p.store import EQUIVOCATED, Entry
+from p2p.record import EQUIVOCATED, MAX_RECORD_BYTES
+from p2p.store import Entry
 from p2p.transport import MAX_BROADCAST_BYTES, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES
 
 peers = st.binary(min_size=32, max_size=32).map(PeerId)

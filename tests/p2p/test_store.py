@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from p2p.errors import Rejected, StoreCorrupted, StoreUnavailable
 from p2p.identity import Identity, PeerId
-from p2p.record import AdjacencyRecord, ItemEdge, SignedRecord, sign_record, tombstone
-from p2p.store import EQUIVOCATED, RecordStore
+from p2p.record import EQUIVOCATED, AdjacencyRecord, ItemEdge, SignedRecord, TrustEdge, sign_record, tombstone
+from p2p.store import RecordStore
 
 AUTHORS = [Identity.from_seed(bytes([i]) * 32) for i in range(6)]
 ANN, BEN, CLEO = AUTHORS[:3]
@@ -155,6 +155,49 @@ def test_the_device_itself_is_never_evicted(path: Path) -> None:
     assert store.put_many([record(BEN, 1), record(ANN, 1), record(CLEO, 1)]) == [None, None, Rejected.FULL]
     assert [author for author, _, _ in store.summary()] == [ANN.peer_id]
     store.close()
+
+
+def test_the_bytes_are_bounded_too(path: Path) -> None:
+    hits = {ANN.peer_id: 1.0}
+    size = len(record(ANN, 1).to_bytes())
+    store = RecordStore(path, max_bytes=3 * size + 1, hits=lambda author: hits.get(author, 0.0))
+    assert store.put_many([record(author, 1) for author in AUTHORS[:3]]) == [None] * 3
+    assert store.n_bytes == 3 * size
+    assert store.fullness > 0.99
+    assert store.put_many([record(AUTHORS[3], 1)]) == [None]
+    assert store.take_evicted() == {BEN.peer_id: 1}
+    longer = record(CLEO, 2, variant=1)
+    assert store.put_many([longer]) == [None]  # it grows, so somebody else goes
+    assert set(store.take_evicted()) == {AUTHORS[3].peer_id}
+    assert store.n_bytes == size + len(longer.to_bytes())
+    store.close()
+    again = RecordStore(path)
+    assert again.n_bytes == size + len(longer.to_bytes())
+    again.close()
+
+
+def test_a_record_larger_than_all_room_is_refused(path: Path) -> None:
+    store = RecordStore(path, max_bytes=50)
+    assert store.put_many([record(ANN, 1)]) == [Rejected.FULL]
+    assert len(store) == 0
+    store.close()
+
+
+def test_an_update_is_not_the_victim_of_itself(path: Path) -> None:
+    store = RecordStore(path, max_bytes=2 * len(record(ANN, 1).to_bytes()))
+    store.put_many([record(ANN, 1), record(BEN, 1)])
+    assert store.put_many([record(ANN, 2, variant=1)]) == [None]
+    assert [r.author for r in store.records()] == [ANN.peer_id]
+    store.close()
+
+
+def test_records_that_name_a_peer_are_found(store: RecordStore) -> None:
+    vouching = sign_record(AdjacencyRecord(ANN.peer_id, 1, 3600, (TrustEdge(CLEO.peer_id, 1),), ()), ANN)
+    store.put_many([vouching, record(BEN, 1), record(CLEO, 1)])
+    assert store.mentioning([CLEO.peer_id]) == [vouching, record(CLEO, 1)]
+    assert store.mentioning([PeerId(bytes(32))]) == []
+    many = [PeerId(i.to_bytes(32, "big")) for i in range(100)]
+    assert store.mentioning([*many, BEN.peer_id]) == [record(BEN, 1)]
 
 
 def test_the_own_version_only_rises(store: RecordStore) -> None:

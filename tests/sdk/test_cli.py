@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from p2p import Identity
 from sdk.cli import main
 from sdk.device_folder import DeviceFolder
 
-COMMANDS = ("init", "record", "recommend", "vouch", "peer", "inspect")
+COMMANDS = ("init", "record", "recommend", "vouch", "peer", "inspect", "rotate")
 
 
 @pytest.fixture
@@ -176,3 +178,57 @@ def test_the_sharing_choice_is_remembered(tmp_path: Path, tiny_bundle, capsys: p
     assert facts["would_share"] == {"items": 1, "vouches": 1}
     assert main(["inspect", device]) == 0
     assert "would_share" in capsys.readouterr().out
+
+
+def test_a_sealed_device_opens_with_its_passphrase_only(
+    tmp_path: Path, tiny_bundle, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = str(tmp_path / "device")
+    init = ["init", device, "--bundle", str(tiny_bundle.path), "--trust-key", tiny_bundle.key.hex()]
+    assert "a passphrase is needed" in _fails(capsys, *init, "--seal")
+    monkeypatch.setenv("MERITREC_PASSPHRASE", "sesame")
+    assert main([*init, "--seal"]) == 0
+    assert main(["record", device, "item-1"]) == 0
+    capsys.readouterr()
+    monkeypatch.setenv("MERITREC_PASSPHRASE", "another")
+    assert "not that of" in _fails(capsys, "recommend", device)
+    monkeypatch.delenv("MERITREC_PASSPHRASE")
+    assert "set MERITREC_PASSPHRASE" in _fails(capsys, "recommend", device)
+
+
+def test_a_key_can_be_replaced_and_sealed_afterwards(
+    device: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["rotate", device, "--json"]) == 0
+    keys = json.loads(capsys.readouterr().out)
+    assert main(["inspect", device, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["peer"] == keys["new"] != keys["old"]
+    monkeypatch.setenv("MERITREC_PASSPHRASE", "sesame")
+    assert main(["rotate", device, "--seal"]) == 0
+    assert keys["new"] in capsys.readouterr().out
+    monkeypatch.delenv("MERITREC_PASSPHRASE")
+    assert "a passphrase is needed" in _fails(capsys, "rotate", device)
+
+
+def test_the_status_of_a_running_peer_is_shown_while_it_runs(device: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no `meritrec peer` is running" in _fails(capsys, "peer", device, "--status")
+    shown: list[str] = []
+
+    def look() -> None:
+        deadline = time.monotonic() + 20
+        while not (Path(device) / "status.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        shown.append((Path(device) / "status.json").read_text())
+        assert main(["peer", device, "--status", "--json"]) == 0
+        assert main(["peer", device, "--status"]) == 0
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    assert main(["peer", device, "--for", "1", "--metrics-port", "0"]) == 0
+    watcher.join()
+    captured = capsys.readouterr()
+    assert json.loads(shown[0])["records"] == 0
+    assert "refused     nothing" in captured.out
+    assert "metrics at http://127.0.0.1:" in captured.err
+    (Path(device) / "status.json").write_text(shown[0])  # as a killed process would leave it
+    assert "no `meritrec peer` is running" in _fails(capsys, "peer", device, "--status")

@@ -139,3 +139,47 @@ def test_only_the_strongest_vouches_are_walked() -> None:
     assert len(trusted) == 32
     assert next(iter(trusted)) == FRIEND
     assert {peer[0] for peer in trusted if peer != FRIEND} == set(range(9, 40))
+
+
+# -- hand-overs ------------------------------------------------------------------------------------
+
+
+NEW, NEWER = (Identity.from_seed(bytes([n]) * 32).peer_id for n in (8, 9))
+
+
+def test_who_trusted_the_old_key_trusts_the_new_one(graph: SocialGraph) -> None:
+    friend = _record(FRIEND, {"a": 3}, (FAR,))
+    before = graph.view().trusted[FAR].score
+    assert graph.set_successor(FAR, NEW) == {FAR}
+    graph.drop(FAR)
+    graph.set_record(friend)  # it names the old key
+    graph.set_record(_record(NEW, {"d": 2}))
+    view = graph.view()
+    assert set(view.trusted) == {FRIEND, NEW}
+    assert view.trusted[NEW].score == pytest.approx(before, rel=0.1)
+    assert _items(view) == ["a", "d"]
+    assert graph.set_successor(FAR, NEW) == frozenset()
+    assert graph.set_successor(FAR, None) == {FAR}
+    graph.set_record(friend)
+    assert set(graph.view().trusted) == {FRIEND, FAR}
+
+
+def test_my_own_vouch_and_block_go_along(graph: SocialGraph) -> None:
+    graph.set_successor(FRIEND, NEW)
+    graph.drop(FRIEND)
+    graph.set_record(_record(NEW, {"a": 3}, (FAR,)))
+    assert list(graph.view().trusted) == [NEW, FAR]
+    said = [Opinion(FRIEND, 2, 0), Opinion(FAR, BLOCKED, 1)]
+    graph.set_self([], said, "n")
+    graph.set_successor(FAR, NEWER)
+    assert set(graph.blocked) == {NEWER}
+    assert graph.current(said) == [Opinion(NEW, 2, 0), Opinion(NEWER, BLOCKED, 1)]
+    assert graph.current([*said, Opinion(NEWER, 3, 2)])[-1] == Opinion(NEWER, 3, 2)
+
+
+def test_edges_that_become_one_count_once_and_none_leads_to_its_author(graph: SocialGraph) -> None:
+    graph.set_successor(FAR, NEW)
+    both = tuple(sorted((TrustEdge(FAR, 1), TrustEdge(NEW, 3))))
+    graph.set_record(AdjacencyRecord(FRIEND, 2, 0, both, ()))
+    graph.set_record(_record(NEW, {"d": 2}, (FAR,)))  # the new key vouches for its old self
+    assert set(graph.view().trusted) == {FRIEND, NEW}
