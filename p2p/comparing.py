@@ -45,7 +45,7 @@ class _Peer:
     Attributes:
         busy: whether an answer is awaited.
         compared_at: when the last comparison began.
-        wanted: whether another one is wanted, as soon as the gap between two allows.
+        wanted_at: when another one is due, as soon as the gap between two allows; None when none is.
         nonce, n_cells: of the table sent last.
         told: digest of the interest it was told; empty for everyone.
         theirs: digest and names of the interest it told.
@@ -54,7 +54,7 @@ class _Peer:
 
     busy: bool
     compared_at: float
-    wanted: bool = False
+    wanted_at: float | None = None
     nonce: int = 0
     n_cells: int = FIRST_CELLS
     told: bytes = b""
@@ -99,15 +99,14 @@ class Comparing:
         """Forget a peer that is gone."""
         self._peers.pop(peer, None)
 
-    def want(self, peer: PeerId) -> None:
-        """Compare with a peer soon."""
-        if peer in self._peers:
-            self._peers[peer].wanted = True
-
-    def poke(self) -> None:
-        """Compare soon with a few peers: they see what is new here and ask back."""
+    def poke(self, at: float) -> None:
+        """Compare with a few peers at some time: they see what is new here and ask back."""
         for peer in self._random(_POKED_PEERS):
-            self._peers[peer].wanted = True
+            self._want(self._peers[peer], at)
+
+    @staticmethod
+    def _want(state: _Peer, at: float) -> None:
+        state.wanted_at = at if state.wanted_at is None else min(state.wanted_at, at)
 
     def found(self) -> None:
         """Something was missing: compare often again."""
@@ -118,16 +117,22 @@ class Comparing:
         if self._peers and passed(now, self._last_at, self._interval_s):
             self._last_at = now
             self._interval_s = min(2 * self._interval_s, self._config.anti_entropy_max_s)
-            self.want(self._random(1)[0])
+            self._want(self._peers[self._random(1)[0]], now)
         if self._refresh_interest():
             self.found()
-            self.poke()
+            self.poke(now)
         requests = []
         for peer, state in self._peers.items():
-            if state.wanted and not state.busy and passed(now, state.compared_at, self._config.compare_gap_s):
-                state.wanted, state.busy, state.compared_at, state.n_cells = False, True, now, FIRST_CELLS
+            if self._is_due(state, now):
+                state.wanted_at, state.busy, state.compared_at, state.n_cells = None, True, now, FIRST_CELLS
                 requests.append((peer, self._begin(state)))
         return requests
+
+    def _is_due(self, state: _Peer, now: float) -> bool:
+        if state.busy or state.wanted_at is None:
+            return False
+        waits = 0 < state.wanted_at - now <= self._config.poke_after_s  # a clock that ran backwards postpones nothing
+        return not waits and passed(now, state.compared_at, self._config.compare_gap_s)
 
     def _begin(self, state: _Peer) -> Question:
         if self._interest is not None and state.told != self._interest[0]:
@@ -168,11 +173,11 @@ class Comparing:
         state.busy = False  # it contradicts itself; the next comparison may do better
         return (), None
 
-    def failed(self, peer: PeerId) -> None:
+    def failed(self, peer: PeerId, now: float) -> None:
         """A peer did not answer; it is asked again later."""
         if peer in self._peers:
             self._peers[peer].busy = False
-            self._peers[peer].wanted = True
+            self._want(self._peers[peer], now)
 
     # -- answering -------------------------------------------------------------------------------
 
@@ -186,7 +191,7 @@ class Comparing:
         if peer in self._peers:
             self._peers[peer].theirs = (interest_digest(told.interest), names)
 
-    def answer(self, peer: PeerId, asked: Compare) -> Comparison:
+    def answer(self, peer: PeerId, asked: Compare, now: float) -> Comparison:
         """Answer a comparison, from the records of authors that the asker wants."""
         state = self._peers.get(peer)
         names = None
@@ -200,22 +205,21 @@ class Comparing:
         difference = peel(table.minus(theirs), asked.nonce)
         if difference is not None:
             if len(difference.theirs):
-                self._ask_back(state, theirs, table)
+                self._ask_back(state, theirs, table, now)
             return Entries(tuple(ours.named(difference.ours)[:MAX_ENTRIES]))
         n_cells = _more_cells(len(theirs), len(ours), int(theirs.counts[0]))
         if n_cells is not None:
             return MoreCells(n_cells)
         if theirs.counts[0]:
-            self._ask_back(state, theirs, table)
+            self._ask_back(state, theirs, table, now)
         return Entries(tuple(_shuffled(ours, self._rng)[:MAX_ENTRIES]))
 
-    @staticmethod
-    def _ask_back(state: _Peer | None, theirs: Cells, ours: Cells) -> None:
+    def _ask_back(self, state: _Peer | None, theirs: Cells, ours: Cells, now: float) -> None:
         # The first cell holds every id, so its xor stands for the whole set under any nonce.
         difference = (int(theirs.ids[0]), int(ours.ids[0]))
         if state is not None and difference != state.last_difference:
             state.last_difference = difference
-            state.wanted = True
+            self._want(state, now)
 
     # -- inside ----------------------------------------------------------------------------------
 

@@ -156,7 +156,7 @@ class Gossip:
     def _spread(self, new: Sequence[Statement], convicted: Sequence[PeerId]) -> list[Effect]:
         effects = self._changed(new, convicted)
         self._announce(new, convicted)
-        self._comparing.poke()
+        self._comparing.poke(self._clock() + self._config.poke_after_s)
         return effects
 
     # -- messages in -----------------------------------------------------------------------------
@@ -202,18 +202,22 @@ class Gossip:
     def _answer(self, peer: PeerId, request: messages.Request) -> bytes:
         match request:
             case Compare():
-                return messages.encode_comparison(self._comparing.answer(peer, request))
+                return messages.encode_comparison(self._comparing.answer(peer, request, self._clock()))
             case TellInterest():
                 try:
                     self._comparing.take_interest(peer, request)
                 except ValueError as error:
                     raise RecordInvalid(Rejected.MALFORMED, str(error)) from error
                 return messages.encode_bodies([])
-            case AskBodies(authors):
-                found = (self._store.wire(author) for author in dict.fromkeys(authors))
-                return messages.encode_bodies([body for bodies in found for body in bodies])
+            case AskBodies(wanted):
+                held = [author for author, version in dict(wanted).items() if self._has(author, version)]
+                return messages.encode_bodies([body for author in held for body in self._store.wire(author)])
             case AskOwn():
                 return messages.encode_bodies(self._store.wire(peer))
+
+    def _has(self, author: PeerId, version: int) -> bool:
+        entry = self._store.entry(author)
+        return entry is not None and entry[0] >= version
 
     def on_response(self, peer: PeerId, request: bytes, data: bytes) -> list[Effect]:
         """`peer` answered `request`."""
@@ -243,11 +247,11 @@ class Gossip:
                 bodies = messages.decode_bodies(data).records
                 self._peers[peer].told_own = True
                 return self._take(peer, bodies, [self._me])
-            case AskBodies(authors):
+            case AskBodies(wanted):
                 bodies = messages.decode_bodies(data).records
-                effects = self._take(peer, bodies, authors)
+                effects = self._take(peer, bodies, dict(wanted))
                 given_up = self._pulls.ended(peer, self._clock())
-                if len(bodies) < len(authors):
+                if len(bodies) < len(wanted):
                     self._blame(peer, Rejected.BROKEN_PROMISE, given_up)
                 return effects
 
@@ -262,7 +266,7 @@ class Gossip:
             case AskBodies():
                 self._pulls.ended(peer, self._clock())
             case Compare() | TellInterest():
-                self._comparing.failed(peer)
+                self._comparing.failed(peer, self._clock())
 
     # -- time ------------------------------------------------------------------------------------
 
@@ -310,8 +314,8 @@ class Gossip:
                 self._refuse(Rejected.FULL)
 
     def _pull(self, peer: PeerId) -> list[Effect]:
-        authors = self._pulls.next_batch(peer, self._clock())
-        return [self._request(peer, AskBodies(authors))] if authors else []
+        wanted = self._pulls.next_batch(peer, self._clock())
+        return [self._request(peer, AskBodies(wanted))] if wanted else []
 
     def _take(self, peer: PeerId, bodies: Iterable[bytes], asked: Iterable[PeerId]) -> list[Effect]:
         """Check and store records that came as the answer to a pull."""
@@ -330,7 +334,7 @@ class Gossip:
         unpushed = [author for author in _authors(new, convicted) if not claims[author][1]]
         if unpushed:
             self._comparing.found()
-            self._comparing.poke()
+            self._comparing.poke(self._clock() + self._config.poke_after_s)
         return effects
 
     # -- inside ----------------------------------------------------------------------------------

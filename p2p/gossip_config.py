@@ -17,7 +17,8 @@ class GossipConfig:
         anti_entropy_s: first time between comparisons with a random peer; it doubles while nothing is found.
         anti_entropy_max_s: longest time between them.
         compare_gap_s: least time between two comparisons with the same peer.
-        retry_s: time between two tries to pull a record from a peer.
+        poke_after_s: time that push has before stores are compared because of news.
+        retry_s: time before the second try to pull a record from a peer; it doubles with each.
         own_retry_s: time between two questions for the own version to a peer that has not answered.
         max_tries: tries to pull an announced record from one peer.
         max_ahead_s: records issued further in the future are refused.
@@ -33,9 +34,10 @@ class GossipConfig:
     anti_entropy_s: float = 5.0
     anti_entropy_max_s: float = 600.0
     compare_gap_s: float = 0.5
+    poke_after_s: float = 1.0
     retry_s: float = 0.25
     own_retry_s: float = 2.0
-    max_tries: int = 20
+    max_tries: int = 10
     max_ahead_s: float = 600.0
     refused_s: float = 600.0
     messages: Rate = field(default_factory=lambda: Rate(burst=400, per_s=50))

@@ -26,7 +26,7 @@ from p2p.libp2p_host import (
     libp2p_id_of,
     peer_id_of,
 )
-from p2p.libp2p_pull import MAX_CONCURRENT_PER_PEER, PullServer, ask
+from p2p.libp2p_pull import PullClient, PullServer
 
 _CLOSE_TIMEOUT_S = 3.0
 
@@ -74,7 +74,7 @@ class Libp2pNode:
         self._host = self._parts.host
         self._network = self._host.get_network()
         self._present: set[PeerId] = set()
-        self._limits: dict[PeerId, trio.CapacityLimiter] = {}
+        self._clients: dict[PeerId, PullClient] = {}
         self._dialled: dict[PeerId, str] = {}
         self.nursery: trio.Nursery | None = None
         self.last_peers: dict[PeerId, list[str]] = {}
@@ -177,13 +177,14 @@ class Libp2pNode:
         remote = libp2p_id_of(peer)
         if not self.is_connected(remote):
             raise RequestFailed(f"{peer.hex()} is not connected")
-        async with self._limits.setdefault(peer, trio.CapacityLimiter(MAX_CONCURRENT_PER_PEER)):
-            try:
-                return await ask(await self._host.new_stream(remote, [PULL_PROTOCOL]), data)
-            except RequestFailed:
-                raise
-            except Exception as error:
-                raise RequestFailed(f"{peer.hex()} did not answer: {error!r}") from error
+        if peer not in self._clients:
+            self._clients[peer] = PullClient(lambda: self._host.new_stream(remote, [PULL_PROTOCOL]))
+        try:
+            return await self._clients[peer].ask(data)
+        except RequestFailed:
+            raise
+        except Exception as error:
+            raise RequestFailed(f"{peer.hex()} did not answer: {error!r}") from error
 
     async def disconnect(self, peer: PeerId) -> None:
         """Close every connection to a peer."""
@@ -204,7 +205,7 @@ class Libp2pNode:
         """Report that a peer is gone, once."""
         if peer in self._present:
             self._present.discard(peer)
-            self._limits.pop(peer, None)
+            self._clients.pop(peer, None)
             self._events.on_peer_gone(peer)
 
 

@@ -69,9 +69,9 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class AskBodies:
-    """Request: send the records of these authors; at most 64."""
+    """Request: send the records of these authors, if they have at least these versions; at most 64."""
 
-    authors: tuple[PeerId, ...]
+    wanted: tuple[tuple[PeerId, int], ...]
 
 
 Request = AskOwn | TellInterest | Compare | AskBodies
@@ -120,8 +120,8 @@ def encode(message: Announce | Request) -> bytes:
             content = [VERSION, _COMPARE, nonce.to_bytes(NONCE_BYTES, "big"), interest, cells]
         case TellInterest(interest):
             content = [VERSION, _TELL_INTEREST, interest]
-        case AskBodies(authors):
-            content = [VERSION, _ASK_BODIES, list(authors)]
+        case AskBodies(wanted):
+            content = [VERSION, _ASK_BODIES, [list(pair) for pair in wanted]]
     packed: bytes = msgpack.packb(content)
     return packed
 
@@ -173,9 +173,10 @@ def decode_request(data: bytes) -> Request:
         case 4, [bytes() as interest]:
             _need(len(interest) <= MAX_INTEREST * SHORT_NAME_BYTES)
             return TellInterest(interest)
-        case 3, [list() as authors]:
-            _need(len(authors) <= MAX_BODIES and all(is_key(a, PEER_ID_BYTES) for a in authors))
-            return AskBodies(tuple(PeerId(a) for a in authors))
+        case 3, [list() as wanted]:
+            _need(len(wanted) <= MAX_BODIES and all(isinstance(pair, list) and len(pair) == 2 for pair in wanted))
+            _need(all(is_key(a, PEER_ID_BYTES) and is_int(v, 1, EQUIVOCATED) for a, v in wanted))
+            return AskBodies(tuple((PeerId(a), v) for a, v in wanted))
     raise RecordInvalid(Rejected.MALFORMED, f"no request of kind {kind!r} in protocol {VERSION}")
 
 

@@ -14,6 +14,7 @@ from p2p.identity import PeerId
 from p2p.messages import MAX_BODIES
 from p2p.store import Entry
 
+_LONGEST_WAIT_S = 2.0
 _UNPUSHED_TRIES = 2  # who names a record in a comparison of stores holds it already
 
 
@@ -37,7 +38,7 @@ class Pulls:
         max_claims: claims of one peer that are kept.
         max_tries: how often a peer is asked for a record whose announcement it passed on, for it may have to pull the
             record itself first.
-        retry_s: time between two tries.
+        retry_s: time before the second try; it doubles with each.
     """
 
     def __init__(self, is_news: Callable[[Entry], bool], max_claims: int, max_tries: int, retry_s: float) -> None:
@@ -79,8 +80,8 @@ class Pulls:
         self._claims.pop(peer, None)
         self._taken -= self._under_way.pop(peer, frozenset())
 
-    def next_batch(self, peer: PeerId, now: float) -> tuple[PeerId, ...]:
-        """Return whom to ask `peer` about now, the most welcome authors first; they count as under way from now on.
+    def next_batch(self, peer: PeerId, now: float) -> tuple[tuple[PeerId, int], ...]:
+        """Return what to ask `peer` for now, the most welcome authors first; they count as under way from now on.
 
         Empty while a pull from `peer` is under way. An author is pulled from one peer at a time. Claims that others
         have fulfilled meanwhile are dropped.
@@ -97,14 +98,18 @@ class Pulls:
         if batch:
             self._under_way[peer] = frozenset(batch)
             self._taken.update(batch)
-        return batch
+        return tuple((author, claims[author].version) for author in batch)
 
     def _most_welcome(self, claims: dict[PeerId, _Claim], now: float) -> tuple[PeerId, ...]:
         due = (a for a, c in claims.items() if self._is_due(c, now) and a not in self._taken)
         return tuple(heapq.nlargest(MAX_BODIES, due, key=lambda author: claims[author].welcome))
 
     def _is_due(self, claim: _Claim, now: float) -> bool:
-        return not 0 < claim.due - now <= self._retry_s  # a clock that ran backwards must not postpone a try
+        return not 0 < claim.due - now <= self._wait_s(claim)  # a clock that ran backwards must not postpone a try
+
+    def _wait_s(self, claim: _Claim) -> float:
+        # The forwarder may have to pull the record itself first; asking it again at once would not speed that up.
+        return float(min(self._retry_s * 2 ** max(0, claim.tries - 1), _LONGEST_WAIT_S))
 
     def ended(self, peer: PeerId, now: float) -> int:
         """The pull from `peer` has its answer, or failed. What it did not bring is due again later, or given up.
@@ -119,7 +124,7 @@ class Pulls:
         for author in authors & claims.keys():
             claim = claims[author]
             claim.tries += 1
-            claim.due = now + self._retry_s
+            claim.due = now + self._wait_s(claim)
             fulfilled = not self._is_news((author, claim.version, claim.digest))
             limit = self._max_tries if claim.pushed else _UNPUSHED_TRIES
             if fulfilled or claim.tries >= limit:  # a comparison of stores finds it again, if it exists

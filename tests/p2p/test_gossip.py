@@ -46,7 +46,7 @@ def test_a_new_peer_is_asked_for_my_version_and_compared_with_once() -> None:
 
 def test_an_announced_record_is_pulled_stored_and_reported(lab: Lab) -> None:
     effects = lab.announce(entry(record(ANN, 1)))
-    assert questions(effects) == [AskBodies((ANN.peer_id,))]
+    assert questions(effects) == [AskBodies(((ANN.peer_id, 1),))]
     assert changed(lab.answer(effects, record(ANN, 1))) == {ANN.peer_id}
     assert lab.store.get(ANN.peer_id) == record(ANN, 1)
     assert lab.core.counters.accepted == 1
@@ -60,8 +60,10 @@ def test_what_is_published_is_announced_at_the_next_tick_and_served(lab: Lab) ->
     assert changed(lab.core.publish(mine)) == {ME.peer_id}
     (broadcast,) = [effect for effect in lab.core.tick() if isinstance(effect, Broadcast)]
     assert messages.decode_announce(broadcast.data).entries == (entry(mine),)
-    answer = lab.core.on_request(PEER.peer_id, messages.encode(AskBodies((ME.peer_id, BEN.peer_id))))
+    answer = lab.core.on_request(PEER.peer_id, messages.encode(AskBodies(((ME.peer_id, 1), (BEN.peer_id, 1)))))
     assert messages.decode_bodies(answer).records == (mine.to_bytes(),)
+    newer = messages.encode(AskBodies(((ME.peer_id, mine.version + 1),)))
+    assert lab.core.on_request(PEER.peer_id, newer) == messages.encode_bodies([])
     assert named(lab.core.on_request(PEER.peer_id, compare())) == (entry(mine),)
     assert named(lab.core.on_request(PEER.peer_id, compare(mine))) == ()
     assert named(lab.core.on_request(PEER.peer_id, compare(mine, record(ANN, 1)))) == ()
@@ -165,14 +167,14 @@ def test_a_peer_cannot_use_up_the_updates_of_an_author(lab: Lab) -> None:
     assert lab.store.get(ANN.peer_id) == record(ANN, 8)
     for _ in range(5):
         lab.answer([*lab.announce(entry(record(ANN, 9))), *lab.core.tick()], *[record(ANN, 8)] * 50)
-        lab.now += 1
+        lab.now += 2
     assert changed(lab.answer(lab.core.tick(), record(ANN, 9))) == {ANN.peer_id}
 
 
 def test_authors_who_are_not_admitted_are_not_pulled(lab: Lab) -> None:
     lab.welcome = {ANN.peer_id: 0.0, BEN.peer_id: 5.0}
     effects = lab.announce(entry(record(ANN, 1)), entry(record(OTHER, 1)), entry(record(BEN, 1)))
-    assert questions(effects) == [AskBodies((BEN.peer_id, OTHER.peer_id))]
+    assert questions(effects) == [AskBodies(((BEN.peer_id, 1), (OTHER.peer_id, 1)))]
     assert lab.rejected(Rejected.UNWANTED) == 1
 
 
@@ -185,7 +187,7 @@ def test_evicted_authors_are_reported_and_not_pulled_again_at_once() -> None:
     assert lab.announce(entry(record(ANN, 1))) == []
     assert lab.store.get(ME.peer_id) is not None
     lab.now += 601
-    assert questions(lab.announce(entry(record(ANN, 1)))) == [AskBodies((ANN.peer_id,))]
+    assert questions(lab.announce(entry(record(ANN, 1)))) == [AskBodies(((ANN.peer_id, 1),))]
 
 
 # -- equivocation ----------------------------------------------------------------------------------
@@ -199,7 +201,7 @@ def test_a_second_record_of_one_version_convicts_and_the_proof_is_spread(lab: La
     assert lab.rejected(Rejected.EQUIVOCATION) == 1
     (broadcast,) = [effect for effect in lab.core.tick() if isinstance(effect, Broadcast)]
     assert messages.decode_announce(broadcast.data).entries == ((ANN.peer_id, EQUIVOCATED, bytes(32)),)
-    proof = lab.core.on_request(PEER.peer_id, messages.encode(AskBodies((ANN.peer_id,))))
+    proof = lab.core.on_request(PEER.peer_id, messages.encode(AskBodies(((ANN.peer_id, 1),))))
     assert set(messages.decode_bodies(proof).records) == {first.to_bytes(), second.to_bytes()}
     assert lab.announce(entry(record(ANN, 4))) == []
 
@@ -277,11 +279,11 @@ def test_a_hand_over_is_pulled_like_a_record_and_nothing_after_it_is(lab: Lab) -
     handed = sign_hand_over(ANN, BEN)
     lab.bring(record(ANN, 1))
     effects = lab.announce((ANN.peer_id, HANDED_OVER, handed.digest))
-    assert questions(effects) == [AskBodies((ANN.peer_id,))]
+    assert questions(effects) == [AskBodies(((ANN.peer_id, HANDED_OVER),))]
     assert changed(lab.answer(effects, handed.to_bytes())) == {ANN.peer_id}
     assert lab.store.successor(ANN.peer_id) == BEN.peer_id
     assert lab.announce(entry(record(ANN, 2))) == []
-    assert lab.core.on_request(PEER.peer_id, messages.encode(AskBodies((ANN.peer_id,)))) == messages.encode_bodies(
+    assert lab.core.on_request(PEER.peer_id, messages.encode(AskBodies(((ANN.peer_id, 1),)))) == messages.encode_bodies(
         [handed.to_bytes()]
     )
 

@@ -43,14 +43,14 @@ def test_a_peer_that_sends_too_much_is_not_listened_to_and_others_are(lab: Lab) 
     assert [bool(answer) for answer in answers] == [True] * 10 + [False] * 5
     assert lab.rejected(Rejected.QUOTA) == 5
     assert lab.announce(entry(record(ANN, 1))) == []
-    assert questions(lab.announce(entry(record(ANN, 1)), peer=OTHER)) == [AskBodies((ANN.peer_id,))]
+    assert questions(lab.announce(entry(record(ANN, 1)), peer=OTHER)) == [AskBodies(((ANN.peer_id, 1),))]
 
 
 def test_a_peer_that_asks_for_too_many_bytes_is_declined(lab: Lab) -> None:
     lab = Lab(served=Rate(burst=500, per_s=1))
     lab.meet()
     lab.core.publish(record(ME, 1))
-    ask = messages.encode(AskBodies((ME.peer_id,)))
+    ask = messages.encode(AskBodies(((ME.peer_id, 1),)))
     answers = [lab.core.on_request(PEER.peer_id, ask) for _ in range(9)]
     assert answers[0]
     assert sum(map(len, answers)) <= 500
@@ -66,7 +66,7 @@ def test_false_claims_of_one_peer_do_not_hide_what_another_says(lab: Lab) -> Non
     effects = lab.core.on_response(PEER.peer_id, compare(), messages.encode_comparison(Entries(tuple(lies))))
     assert lab.rejected(Rejected.FULL) == 50
     lab.answer(effects)  # empty
-    assert questions(lab.announce(entry(record(ANN, 1)), peer=OTHER)) == [AskBodies((ANN.peer_id,))]
+    assert questions(lab.announce(entry(record(ANN, 1)), peer=OTHER)) == [AskBodies(((ANN.peer_id, 1),))]
 
 
 def test_an_announcement_by_someone_who_is_not_connected_is_ignored(lab: Lab) -> None:
@@ -95,7 +95,7 @@ def test_a_peer_that_keeps_sending_garbage_is_shut_out_and_may_come_back_later(l
     assert lab.rejected(Rejected.SHUT_OUT) == 3
     lab.now += 60
     assert questions(lab.meet())
-    assert questions(lab.announce(entry(record(ANN, 1)))) == [AskBodies((ANN.peer_id,))]
+    assert questions(lab.announce(entry(record(ANN, 1)))) == [AskBodies(((ANN.peer_id, 1),))]
 
 
 def test_faults_fade(lab: Lab) -> None:
@@ -211,7 +211,7 @@ hostile = st.binary(max_size=100) | st.sampled_from(
         messages.encode(TellInterest(bytes(4))),
         messages.encode_comparison(MoreCells(64)),
         messages.encode_comparison(UnknownInterest()),
-        messages.encode(AskBodies((ANN.peer_id,))),
+        messages.encode(AskBodies(((ANN.peer_id, 1),))),
         messages.encode(Announce(((ANN.peer_id, 7, bytes(32)), (ME.peer_id, 7, bytes(32))))),
         messages.encode_comparison(Entries(((BEN.peer_id, EQUIVOCATED, bytes(32)),))),
         messages.encode_bodies([b"", record(ANN, 2).to_bytes(), record(ANN, 2, variant=1).to_bytes()]),

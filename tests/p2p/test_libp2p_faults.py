@@ -223,8 +223,8 @@ def test_a_bad_request_is_refused_without_an_answer(start: Callable[..., Peer], 
     still_works(victim, witness)
 
 
-def test_too_many_requests_at_a_time_are_refused(start: Callable[..., Peer]) -> None:
-    from p2p.libp2p_pull import MAX_CONCURRENT_PER_PEER
+def test_too_many_streams_at_a_time_are_refused(start: Callable[..., Peer]) -> None:
+    from p2p.libp2p_pull import MAX_CONCURRENT_PER_PEER, read_frame
 
     victim, witness = start(), start()
     witness.transport.connect(victim.address)
@@ -238,12 +238,43 @@ def test_too_many_requests_at_a_time_are_refused(start: Callable[..., Peer]) -> 
             refused = b""
         assert refused == b""
         for stream in open_streams:
-            await stream.write(b"\x00\x00\x00\x02hi")
-            answers.append(await read_to_the_end(stream))
+            for _ in range(2):  # a stream may carry several requests
+                await stream.write(b"\x00\x00\x00\x02hi")
+                answers.append(await read_frame(stream, 100))
 
     assert as_raw_host(victim, attack)
-    assert answers == [b"\x00\x00\x00\x0canswer to hi"] * MAX_CONCURRENT_PER_PEER
+    assert answers == [b"answer to hi"] * 2 * MAX_CONCURRENT_PER_PEER
     still_works(victim, witness)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x00", b"\x00\x00\x00\x09slow"], ids=["nothing", "one byte", "half a frame"])
+def test_a_peer_that_keeps_a_stream_waiting_loses_it(
+    start: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr("p2p.libp2p_pull._IDLE_S", 0.3)
+    monkeypatch.setattr("p2p.libp2p_pull._SERVE_TIMEOUT_S", 0.3)
+    victim, witness = start(), start()
+    witness.transport.connect(victim.address)
+
+    async def attack(host: Any, target: Any) -> None:
+        stream = await host.new_stream(target, [PULL_PROTOCOL])
+        await stream.write(sent) if sent else None
+        assert await read_to_the_end(stream) == b""
+
+    assert as_raw_host(victim, attack)
+    still_works(victim, witness)
+
+
+def test_a_stream_that_was_let_go_is_replaced_without_an_error(
+    start: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("p2p.libp2p_pull._IDLE_S", 0.2)
+    victim, witness = start(), start()
+    witness.transport.connect(victim.address)
+    for _ in range(3):
+        assert witness.transport.request(victim.id, b"hi") == b"answer to hi"
+        assert not victim.recorder.wait(lambda: False, 0.4)  # longer than the stream is kept
+    assert witness.transport.request(victim.id, b"hi") == b"answer to hi"
 
 
 def test_handlers_that_raise_do_no_harm(start: Callable[..., Peer]) -> None:

@@ -56,7 +56,7 @@ def test_announcements_survive_the_round_trip(said: list[Entry]) -> None:
     st.just(AskOwn())
     | st.builds(Compare, nonces, interests, tables)
     | st.binary(max_size=400).map(TellInterest)
-    | st.lists(peers, max_size=MAX_BODIES).map(tuple).map(AskBodies)
+    | st.lists(st.tuples(peers, st.integers(1, EQUIVOCATED)), max_size=MAX_BODIES).map(tuple).map(AskBodies)
 )
 def test_requests_survive_the_round_trip(request: messages.Request) -> None:
     assert messages.decode_request(messages.encode(request)) == request
@@ -113,7 +113,7 @@ def test_hostile_nesting_and_lengths_are_refused(decode: Any, data: bytes) -> No
 def test_every_limit_is_enforced() -> None:
     for decode, data in (
         (messages.decode_announce, messages.encode(Announce((LARGEST,) * (MAX_ANNOUNCED + 1)))),
-        (messages.decode_request, messages.encode(AskBodies((LARGEST[0],) * (MAX_BODIES + 1)))),
+        (messages.decode_request, messages.encode(AskBodies(((LARGEST[0], EQUIVOCATED),) * (MAX_BODIES + 1)))),
         (messages.decode_request, messages.encode(Compare(0, b"", bytes(CELL_BYTES - 1)))),
         (messages.decode_request, messages.encode(Compare(0, b"", b""))),
         (messages.decode_request, messages.encode(Compare(0, b"", bytes(CELL_BYTES * (MAX_CELLS + 1))))),
@@ -133,7 +133,7 @@ def test_every_limit_is_enforced() -> None:
 
 def test_the_largest_messages_fit_the_transport() -> None:
     assert len(messages.encode(Announce((LARGEST,) * MAX_ANNOUNCED))) <= MAX_BROADCAST_BYTES
-    assert len(messages.encode(AskBodies((LARGEST[0],) * MAX_BODIES))) <= MAX_REQUEST_BYTES
+    assert len(messages.encode(AskBodies(((LARGEST[0], EQUIVOCATED),) * MAX_BODIES))) <= MAX_REQUEST_BYTES
     assert len(messages.encode(Compare(0, bytes(8), bytes(CELL_BYTES * MAX_CELLS)))) <= MAX_REQUEST_BYTES
     assert len(messages.encode(TellInterest(bytes(SHORT_NAME_BYTES * MAX_INTEREST)))) <= MAX_REQUEST_BYTES
     assert len(messages.encode_comparison(Entries((LARGEST,) * MAX_ENTRIES))) <= MAX_RESPONSE_BYTES
