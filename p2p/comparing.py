@@ -1,8 +1,9 @@
 """Anti-entropy: which peers to compare stores with, and what to say. No I/O, no clock of its own.
 
-A comparison names what the other side holds and this one lacks, among the authors that this device wants. It starts
-with a small table and grows it while the difference does not fit. Whoever is asked, and sees that the asker holds what
-it lacks itself, asks back, so both sides end up equal. In a quiet network comparisons with random peers become rarer.
+A comparison names what the other side holds and this one lacks, among the authors that both want: what only one of
+them wants would differ for ever. It starts with a small table and grows it while the difference does not fit. Whoever
+is asked, and sees that the asker holds what it lacks itself, asks back, so both sides end up equal. In a quiet network
+comparisons with random peers become rarer.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from p2p.gossip_config import GossipConfig
-from p2p.holdings import Holdings, Selection, ShortNames, interest_digest, interest_of, names_in
+from p2p.holdings import EVERYONE, Holdings, Interest, Selection, both, interest_of, read_interest
 from p2p.identity import PeerId
 from p2p.messages import (
     MAX_ENTRIES,
@@ -47,8 +48,9 @@ class _Peer:
         compared_at: when the last comparison began.
         wanted_at: when another one is due, as soon as the gap between two allows; None when none is.
         nonce, n_cells: of the table sent last.
-        told: digest of the interest it was told; empty for everyone.
-        theirs: digest and names of the interest it told.
+        told: digest of the interest that it knows of us.
+        theirs: whose records it wants, as far as we know.
+        may_tell: whether interests were not yet exchanged within this comparison.
         last_difference: stands for its set and ours when they differed last; the same difference needs no answer.
     """
 
@@ -58,7 +60,8 @@ class _Peer:
     nonce: int = 0
     n_cells: int = FIRST_CELLS
     told: bytes = b""
-    theirs: tuple[bytes, ShortNames] | None = None
+    theirs: Interest = EVERYONE
+    may_tell: bool = True
     last_difference: tuple[int, int] = (0, 0)
 
 
@@ -82,7 +85,7 @@ class Comparing:
         self._config = config
         self._peers: dict[PeerId, _Peer] = {}
         self._authors: frozenset[PeerId] | None = None
-        self._interest: tuple[bytes, bytes, ShortNames] | None = None  # digest, as told, names
+        self._mine = EVERYONE
         self._interval_s = config.anti_entropy_s
         self._last_at = now
         self._refresh_interest()
@@ -99,18 +102,19 @@ class Comparing:
         """Forget a peer that is gone."""
         self._peers.pop(peer, None)
 
-    def poke(self, at: float) -> None:
-        """Compare with a few peers at some time: they see what is new here and ask back."""
-        for peer in self._random(_POKED_PEERS):
+    def poke(self, at: float, peers: int = 1) -> None:
+        """Compare with a few random peers at some time: they see what is new here and ask back."""
+        for peer in self._random(peers):
             self._want(self._peers[peer], at)
 
     @staticmethod
     def _want(state: _Peer, at: float) -> None:
         state.wanted_at = at if state.wanted_at is None else min(state.wanted_at, at)
 
-    def found(self) -> None:
-        """Something was missing: compare often again."""
+    def found(self, at: float) -> None:
+        """Something had come by comparison alone: compare often again, and with several peers at some time."""
         self._interval_s = self._config.anti_entropy_s
+        self.poke(at, _POKED_PEERS)
 
     def due(self, now: float) -> list[tuple[PeerId, Question]]:
         """Return what to ask whom now."""
@@ -119,12 +123,11 @@ class Comparing:
             self._interval_s = min(2 * self._interval_s, self._config.anti_entropy_max_s)
             self._want(self._peers[self._random(1)[0]], now)
         if self._refresh_interest():
-            self.found()
-            self.poke(now)
+            self.found(now)
         requests = []
         for peer, state in self._peers.items():
             if self._is_due(state, now):
-                state.wanted_at, state.busy, state.compared_at, state.n_cells = None, True, now, FIRST_CELLS
+                state.wanted_at, state.busy, state.compared_at = None, True, now
                 requests.append((peer, self._begin(state)))
         return requests
 
@@ -135,22 +138,30 @@ class Comparing:
         return not waits and passed(now, state.compared_at, self._config.compare_gap_s)
 
     def _begin(self, state: _Peer) -> Question:
-        if self._interest is not None and state.told != self._interest[0]:
-            return TellInterest(self._interest[1])
-        return self._table(state)
+        state.n_cells, state.may_tell = FIRST_CELLS, True
+        return self._tell(state) if state.told != self._mine.digest else self._table(state)
+
+    def _tell(self, state: _Peer) -> TellInterest:
+        state.may_tell = False
+        return TellInterest(self._mine.told)
 
     def _table(self, state: _Peer) -> Compare:
         state.nonce = int(self._rng.integers(1 << 63))
-        digest, _, names = self._interest or (b"", b"", None)
+        digest, names = both(self._mine, state.theirs)
         cells = cells_of(self._holdings.select(names).ids, state.nonce, state.n_cells)
         return Compare(state.nonce, digest, cells.to_bytes())
 
-    def on_told(self, peer: PeerId, told: TellInterest) -> Compare | None:
-        """A peer took note of an interest: compare now."""
+    def on_told(self, peer: PeerId, told: TellInterest, theirs: bytes | None) -> Compare | None:
+        """A peer took note of an interest and told its own: compare now.
+
+        Raises:
+            ValueError: theirs is malformed.
+        """
+        interest, known = read_interest(theirs), read_interest(told.interest)
         state = self._peers.get(peer)
         if state is None:
             return None
-        state.told = interest_digest(told.interest)
+        state.told, state.theirs = known.digest, interest
         return self._table(state)
 
     def on_comparison(
@@ -167,9 +178,8 @@ class Comparing:
             case MoreCells(n_cells) if n_cells > state.n_cells:
                 state.n_cells = n_cells
                 return (), self._table(state)
-            case UnknownInterest() if state.told:
-                state.told = b""
-                return (), self._begin(state)
+            case UnknownInterest() if state.may_tell:
+                return (), self._tell(state)
         state.busy = False  # it contradicts itself; the next comparison may do better
         return (), None
 
@@ -181,24 +191,23 @@ class Comparing:
 
     # -- answering -------------------------------------------------------------------------------
 
-    def take_interest(self, peer: PeerId, told: TellInterest) -> None:
-        """Note which authors a peer wants.
+    def take_interest(self, peer: PeerId, told: TellInterest) -> bytes | None:
+        """Note which authors a peer wants, and return which ones we want.
 
         Raises:
             ValueError: the interest is malformed.
         """
-        names = names_in(told.interest)
+        interest = read_interest(told.interest)
         if peer in self._peers:
-            self._peers[peer].theirs = (interest_digest(told.interest), names)
+            self._peers[peer].theirs, self._peers[peer].told = interest, self._mine.digest
+        return self._mine.told
 
     def answer(self, peer: PeerId, asked: Compare, now: float) -> Comparison:
-        """Answer a comparison, from the records of authors that the asker wants."""
+        """Answer a comparison, from the records of authors that both sides want."""
         state = self._peers.get(peer)
-        names = None
-        if asked.interest:
-            if state is None or state.theirs is None or state.theirs[0] != asked.interest:
-                return UnknownInterest()
-            names = state.theirs[1]
+        digest, names = both(state.theirs if state else EVERYONE, self._mine)
+        if digest != asked.interest:
+            return UnknownInterest()
         ours = self._holdings.select(names)
         theirs = Cells.from_bytes(asked.cells)
         table = cells_of(ours.ids, asked.nonce, len(theirs))
@@ -232,13 +241,12 @@ class Comparing:
         """Take up a frontier that moved; return whether it did. Small drifts wait, for telling it costs bytes."""
         wanted = self._frontier()
         if wanted is None:
-            moved, self._authors, self._interest = self._authors is not None, None, None
+            moved, self._authors, self._mine = self._authors is not None, None, EVERYONE
             return moved
         authors = frozenset(wanted) if len(wanted) <= MAX_INTEREST else frozenset(list(wanted)[:MAX_INTEREST])
         if self._authors is not None and len(authors ^ self._authors) <= _DRIFT * len(self._authors):
             return False
-        told = interest_of(authors)
-        self._authors, self._interest = authors, (interest_digest(told), told, names_in(told))
+        self._authors, self._mine = authors, read_interest(interest_of(authors))
         return True
 
 

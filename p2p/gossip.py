@@ -190,8 +190,8 @@ class Gossip:
             return b""
         try:
             answer = self._answer(peer, messages.decode_request(data))
-        except RecordInvalid as error:
-            self._blame(peer, error.reason)
+        except (RecordInvalid, ValueError) as error:
+            self._blame(peer, _reason(error))
             return b""
         if not self._to_peer.take(peer, self._clock(), len(answer)):
             self._blame(peer, Rejected.QUOTA)
@@ -204,11 +204,7 @@ class Gossip:
             case Compare():
                 return messages.encode_comparison(self._comparing.answer(peer, request, self._clock()))
             case TellInterest():
-                try:
-                    self._comparing.take_interest(peer, request)
-                except ValueError as error:
-                    raise RecordInvalid(Rejected.MALFORMED, str(error)) from error
-                return messages.encode_bodies([])
+                return messages.encode_interest(self._comparing.take_interest(peer, request))
             case AskBodies(wanted):
                 held = [author for author, version in dict(wanted).items() if self._has(author, version)]
                 return messages.encode_bodies([body for author in held for body in self._store.wire(author)])
@@ -227,8 +223,8 @@ class Gossip:
         asked = messages.decode_request(request)
         try:
             effects = self._on_answer(peer, asked, data)
-        except RecordInvalid as error:
-            self._blame(peer, error.reason)
+        except (RecordInvalid, ValueError) as error:
+            self._blame(peer, _reason(error))
             self._ended(peer, asked)
             return []
         return [*effects, *self._pull(peer)]
@@ -240,8 +236,7 @@ class Gossip:
                 self._claim(peer, entries, pushed=False)
                 return [self._request(peer, following)] if following else []
             case TellInterest():
-                messages.decode_bodies(data)
-                compare = self._comparing.on_told(peer, asked)
+                compare = self._comparing.on_told(peer, asked, messages.decode_interest(data))
                 return [self._request(peer, compare)] if compare else []
             case AskOwn():
                 bodies = messages.decode_bodies(data).records
@@ -333,8 +328,7 @@ class Gossip:
         self._announce([], [author for author in convicted if claims[author][0] != EQUIVOCATED])
         unpushed = [author for author in _authors(new, convicted) if not claims[author][1]]
         if unpushed:
-            self._comparing.found()
-            self._comparing.poke(self._clock() + self._config.poke_after_s)
+            self._comparing.found(self._clock() + self._config.poke_after_s)
         return effects
 
     # -- inside ----------------------------------------------------------------------------------
@@ -380,6 +374,10 @@ class Gossip:
             else:
                 self._holdings.put((author, *entry))
         return [Changed(authors)] if authors else []
+
+
+def _reason(error: RecordInvalid | ValueError) -> Rejected:
+    return error.reason if isinstance(error, RecordInvalid) else Rejected.MALFORMED
 
 
 def _authors(new: Iterable[Statement], convicted: Iterable[PeerId]) -> list[PeerId]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,9 +54,42 @@ def names_in(interest: bytes) -> ShortNames:
     return names
 
 
-def interest_digest(interest: bytes) -> bytes:
-    """Return the 8 bytes that name an interest."""
-    return hashlib.blake2b(interest, digest_size=INTEREST_DIGEST_BYTES, person=b"meritrec/wanted").digest()
+class Interest(NamedTuple):
+    """Whose records a device wants.
+
+    Attributes:
+        told: as peers are told; None stands for everyone.
+        names: of the authors; None for everyone.
+        digest: 8 bytes that name it; empty for everyone.
+    """
+
+    told: bytes | None
+    names: ShortNames | None
+    digest: bytes
+
+
+EVERYONE = Interest(None, None, b"")
+
+
+def read_interest(told: bytes | None) -> Interest:
+    """Read what a device told.
+
+    Raises:
+        ValueError: the names are not whole, sorted and unique.
+    """
+    return EVERYONE if told is None else Interest(told, names_in(told), _digest(told))
+
+
+def both(asker: Interest, answerer: Interest) -> tuple[bytes, ShortNames | None]:
+    """Return digest and names of what two devices both want, which is all that they can bring each other."""
+    digest = _digest(asker.digest + b"/" + answerer.digest) if asker.digest or answerer.digest else b""
+    if asker.names is None or answerer.names is None:
+        return digest, answerer.names if asker.names is None else asker.names
+    return digest, np.intersect1d(asker.names, answerer.names, assume_unique=True)
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=INTEREST_DIGEST_BYTES, person=b"meritrec/wanted").digest()
 
 
 class Selection:

@@ -1,12 +1,13 @@
-"""A network in one process with a clock of its own: latency, loss, reordering and partitions, all from one seed.
+"""A network in one process with a clock of its own: latency, loss, reordering, partitions and churn, from one seed.
 
 It drives `Gossip` cores directly, so a test of many peers takes moments and always runs the same way. A broadcast
-floods: each peer passes it on once to its neighbours, as gossipsub does.
+floods: each peer passes it on once to its other neighbours, as gossipsub does in its mesh.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,8 @@ import numpy as np
 from p2p.effects import Broadcast, Changed, Disconnect, Effect, Request
 from p2p.gossip import Gossip
 from p2p.identity import PeerId
+
+_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +36,32 @@ class MemoryNetwork:
         seed: of latency and loss.
         link: how links behave.
         start: Unix seconds at which the clock begins.
+        on_change: told whom which authors changed for.
+
+    Attributes:
+        now: virtual Unix seconds.
+        sent, received: bytes of messages by peer, what was passed on for others included, transport overhead not.
     """
 
-    def __init__(self, seed: int = 0, link: LinkConfig | None = None, start: float = 1_700_000_000.0) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        link: LinkConfig | None = None,
+        start: float = 1_700_000_000.0,
+        on_change: Callable[[PeerId, frozenset[PeerId]], None] = lambda _, __: None,
+    ) -> None:
         self._rng = np.random.default_rng(seed)
         self._link = link or LinkConfig()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = 0
         self._nodes: dict[PeerId, Gossip] = {}
-        self._links: set[frozenset[PeerId]] = set()
+        self._links: dict[PeerId, dict[PeerId, None]] = {}
+        self._away: dict[PeerId, tuple[PeerId, ...]] = {}
         self._cut: set[frozenset[PeerId]] = set()
         self.now = start
-        self.changed: list[tuple[float, PeerId, frozenset[PeerId]]] = []
+        self._on_change = on_change
+        self.sent: Counter[PeerId] = Counter()
+        self.received: Counter[PeerId] = Counter()
 
     def clock(self) -> float:
         """Return the virtual time; hand this to the `Gossip` cores."""
@@ -53,9 +70,10 @@ class MemoryNetwork:
     def add(self, peer: PeerId, node: Gossip, tick_s: float = 0.25) -> None:
         """Add a peer and let it tick; a peer of the same name is replaced, and its links stay."""
         self._nodes[peer] = node
+        self._links.setdefault(peer, {})
 
         def tick() -> None:
-            if self._nodes[peer] is node:  # otherwise it was replaced: the device restarted
+            if self._nodes.get(peer) is node:  # otherwise it was replaced, or left: the device restarted
                 self._perform(peer, node.tick())
                 self._after(tick_s, tick)
 
@@ -63,20 +81,38 @@ class MemoryNetwork:
 
     def connect(self, left: PeerId, right: PeerId) -> None:
         """Open a link between two peers."""
-        self._links.add(frozenset((left, right)))
+        self._links[left][right] = self._links[right][left] = None
         self._perform(left, self._nodes[left].on_peer(right))
         self._perform(right, self._nodes[right].on_peer(left))
 
     def disconnect(self, left: PeerId, right: PeerId) -> None:
         """Close a link; both sides notice."""
-        self._links.discard(frozenset((left, right)))
-        self._perform(left, self._nodes[left].on_peer_gone(right))
-        self._perform(right, self._nodes[right].on_peer_gone(left))
+        for one, other in ((left, right), (right, left)):
+            self._links[one].pop(other, None)
+            if one in self._nodes:
+                self._perform(one, self._nodes[one].on_peer_gone(other))
+
+    def leave(self, peer: PeerId) -> None:
+        """Let a device go away without a word; its neighbours notice, and its own core is not asked any more."""
+        del self._nodes[peer]
+        self._away[peer] = tuple(self._links[peer])
+        for other in self._away[peer]:
+            self.disconnect(other, peer)
+
+    def come_back(self, peer: PeerId, node: Gossip, tick_s: float = 0.25) -> None:
+        """Let a device that left return, and meet those of its neighbours who are there."""
+        self.add(peer, node, tick_s)
+        for other in self._away.pop(peer):
+            if other in self._nodes:
+                self.connect(peer, other)
+            elif peer not in self._away[other]:
+                self._away[other] += (peer,)
 
     def partition(self, *sides: Collection[PeerId]) -> None:
         """Lose everything between the sides, from now on."""
         side_of = {peer: number for number, side in enumerate(sides) for peer in side}
-        self._cut = {link for link in self._links if len({side_of[peer] for peer in link}) > 1}
+        links = (frozenset((one, other)) for one, others in self._links.items() for other in others)
+        self._cut = {link for link in links if len({side_of[peer] for peer in link}) > 1}
 
     def heal(self) -> None:
         """End every partition."""
@@ -88,7 +124,11 @@ class MemoryNetwork:
 
     def inject(self, source: PeerId, target: PeerId, data: bytes) -> None:
         """Let `target` receive a broadcast of arbitrary bytes from `source`."""
-        self._send(source, target, partial(self._arrive, source, target, data, {source}))
+        self._send(source, target, data, partial(self._arrive, source, target, data, {source}))
+
+    def at(self, time: float, event: Callable[[], None]) -> None:
+        """Call something at a virtual time; at once, if that is past."""
+        self._after(max(0.0, time - self.now), event)
 
     def run_until(self, done: Callable[[], bool], within_s: float) -> bool:
         """Advance the clock until `done()`, at most `within_s`; return whether it was reached."""
@@ -105,11 +145,19 @@ class MemoryNetwork:
         self._order += 1
         heapq.heappush(self._events, (self.now + delay_s, self._order, event))
 
-    def _send(self, source: PeerId, target: PeerId, arrive: Callable[[], None]) -> bool:
-        link = frozenset((source, target))
-        if link in self._cut or self._rng.random() < self._link.loss:
+    def _send(self, source: PeerId, target: PeerId, data: bytes, arrive: Callable[[], None]) -> bool:
+        self.sent[source] += len(data)
+        if self._cut and frozenset((source, target)) in self._cut:
             return False
-        self._after(float(self._rng.uniform(*self._link.latency_s)), arrive)
+        if self._link.loss and self._rng.random() < self._link.loss:
+            return False
+
+        def delivered() -> None:
+            if target in self._nodes:
+                self.received[target] += len(data)
+                arrive()
+
+        self._after(float(self._rng.uniform(*self._link.latency_s)), delivered)
         return True
 
     def _perform(self, peer: PeerId, effects: Iterable[Effect]) -> None:
@@ -120,35 +168,41 @@ class MemoryNetwork:
                 case Request(target, data):
                     self._ask(peer, target, data)
                 case Changed(authors):
-                    self.changed.append((self.now, peer, authors))
+                    self._on_change(peer, authors)
                 case Disconnect(target):
                     self.disconnect(peer, target)
 
-    def _flood(self, forwarder: PeerId, data: bytes, reached: set[PeerId]) -> None:
-        for target in self._neighbours(forwarder):
-            self._send(forwarder, target, partial(self._arrive, forwarder, target, data, reached))
+    def _flood(self, forwarder: PeerId, data: bytes, reached: set[PeerId], source: PeerId | None = None) -> None:
+        for target in tuple(self._links[forwarder]):
+            if target != source:
+                self._send(forwarder, target, data, partial(self._arrive, forwarder, target, data, reached))
 
     def _arrive(self, forwarder: PeerId, target: PeerId, data: bytes, reached: set[PeerId]) -> None:
         if target not in reached:
             reached.add(target)
             self._perform(target, self._nodes[target].on_broadcast(forwarder, data))
             if self._nodes[target].relays(data):
-                self._flood(target, data, reached)
-
-    def _neighbours(self, peer: PeerId) -> list[PeerId]:
-        return sorted(other for link in self._links if peer in link for other in link - {peer})
+                self._flood(target, data, reached, forwarder)
 
     def _ask(self, peer: PeerId, target: PeerId, data: bytes) -> None:
-        def fail() -> None:
-            self._perform(peer, self._nodes[peer].on_request_failed(target, data))
+        asker = self._nodes[peer]
+        done = False
+
+        def time_out() -> None:
+            nonlocal done
+            if not done and self._nodes.get(peer) is asker:
+                done = True
+                self._perform(peer, asker.on_request_failed(target, data))
 
         def arrive() -> None:
             answer = self._nodes[target].on_request(peer, data)
-            if not self._send(target, peer, lambda: respond(answer)):
-                self._after(1.0, fail)
+            self._send(target, peer, answer, lambda: respond(answer))
 
         def respond(answer: bytes) -> None:
-            self._perform(peer, self._nodes[peer].on_response(target, data, answer))
+            nonlocal done
+            if not done and self._nodes.get(peer) is asker:
+                done = True
+                self._perform(peer, asker.on_response(target, data, answer))
 
-        if not self._send(peer, target, arrive):
-            self._after(1.0, fail)
+        self._send(peer, target, data, arrive)
+        self._after(_TIMEOUT_S, time_out)

@@ -47,9 +47,13 @@ class AskOwn:
 
 @dataclass(frozen=True, slots=True)
 class TellInterest:
-    """Request: from now on compare only the records of these authors with me (see `p2p.holdings`)."""
+    """Request: from now on compare only the records of these authors with me (see `p2p.holdings`); whose do you want?
 
-    interest: bytes
+    Attributes:
+        interest: names the authors; None stands for everyone.
+    """
+
+    interest: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class Compare:
 
     Attributes:
         nonce: of the table.
-        interest: names the authors that this is about; empty for everyone.
+        interest: digest of whose records the two sides want; empty if both want everyone's.
         cells: the table.
     """
 
@@ -93,7 +97,7 @@ class MoreCells:
 
 @dataclass(frozen=True, slots=True)
 class UnknownInterest:
-    """Answer to `Compare`: tell me your interest first."""
+    """Answer to `Compare`: we do not know of each other whose records we want; tell me."""
 
 
 Comparison = Entries | MoreCells | UnknownInterest
@@ -139,6 +143,12 @@ def encode_comparison(answer: Comparison) -> bytes:
     return packed
 
 
+def encode_interest(interest: bytes | None) -> bytes:
+    """Return the wire form of the answer to `TellInterest`."""
+    packed: bytes = msgpack.packb([VERSION, interest])
+    return packed
+
+
 def encode_bodies(records: Sequence[bytes]) -> bytes:
     """Return the wire form of an answer that carries records."""
     packed: bytes = msgpack.packb([VERSION, list(records)])
@@ -170,9 +180,8 @@ def decode_request(data: bytes) -> Request:
             _need(len(nonce) == NONCE_BYTES and len(interest) in (0, INTEREST_DIGEST_BYTES))
             _need(0 < len(cells) <= MAX_CELLS * CELL_BYTES and len(cells) % CELL_BYTES == 0)
             return Compare(int.from_bytes(nonce, "big"), interest, cells)
-        case 4, [bytes() as interest]:
-            _need(len(interest) <= MAX_INTEREST * SHORT_NAME_BYTES)
-            return TellInterest(interest)
+        case 4, [interest]:
+            return TellInterest(_interest(interest))
         case 3, [list() as wanted]:
             _need(len(wanted) <= MAX_BODIES and all(isinstance(pair, list) and len(pair) == 2 for pair in wanted))
             _need(all(is_key(a, PEER_ID_BYTES) and is_int(v, 1, EQUIVOCATED) for a, v in wanted))
@@ -195,8 +204,17 @@ def decode_comparison(data: bytes) -> Comparison:
     return MoreCells(content)
 
 
+def decode_interest(data: bytes) -> bytes | None:
+    """Read the answer to `TellInterest`.
+
+    Raises:
+        RecordInvalid: it is malformed.
+    """
+    return _interest(_answer(data))
+
+
 def decode_bodies(data: bytes) -> Bodies:
-    """Read the answer to `AskBodies`, `AskOwn` or `TellInterest`.
+    """Read the answer to `AskBodies` or `AskOwn`.
 
     Raises:
         RecordInvalid: it is malformed.
@@ -225,6 +243,13 @@ def _unpacked(data: bytes) -> Any:
         return unpack(data, _LIMITS)
     except ValueError as error:
         raise RecordInvalid(Rejected.MALFORMED, f"not msgpack ({error})") from error
+
+
+def _interest(content: Any) -> bytes | None:
+    if content is None:
+        return None
+    _need(isinstance(content, bytes) and len(content) <= MAX_INTEREST * SHORT_NAME_BYTES)
+    return bytes(content)
 
 
 def _entries(content: Any, most: int) -> tuple[Entry, ...]:

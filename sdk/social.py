@@ -171,11 +171,15 @@ class SocialGraph:
         """Return how often the latest walks visited a peer: what a full record store keeps peers by."""
         return self._hits.get(peer, 0)
 
-    def visited(self) -> frozenset[PeerId]:
-        """Return the person and whom the latest walks visited, under every key they had."""
+    def visited(self) -> list[PeerId]:
+        """Return whom the latest walks visited, the most often visited first."""
+        hits = self._hits
+        return [PeerId(as_key(key)) for key in sorted(hits, key=hits.__getitem__, reverse=True)]
+
+    def every_key(self, peers: Collection[PeerId]) -> frozenset[PeerId]:
+        """Return peers and the person under every key that they had."""
         with self._lock:
-            keys = [self._ego, *(PeerId(as_key(key)) for key in self._hits)]
-            return frozenset(keys).union(*(self._successions.earlier(key) for key in keys))
+            return frozenset(peers).union(*(self._successions.earlier(peer) for peer in peers), {self._ego})
 
     @property
     def blocked(self) -> Collection[PeerId]:

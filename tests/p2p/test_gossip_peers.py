@@ -153,8 +153,9 @@ def test_an_interest_is_told_once_and_compared_by(lab: Lab) -> None:
     asker = Lab(frontier={ANN.peer_id})
     told, compared = TellInterest(interest_of([ANN.peer_id])), None
     assert [type(q) for q in questions(asker.meet())] == [AskOwn, TellInterest]
-    assert lab.core.on_request(PEER.peer_id, messages.encode(told)) == messages.encode_bodies([])
-    (compared,) = comparisons(asker.core.on_response(PEER.peer_id, messages.encode(told), messages.encode_bodies([])))
+    everyone = messages.encode_interest(None)
+    assert lab.core.on_request(PEER.peer_id, messages.encode(told)) == everyone
+    (compared,) = comparisons(asker.core.on_response(PEER.peer_id, messages.encode(told), everyone))
     lab.bring(record(ANN, 1), record(BEN, 1))
     assert named(lab.core.on_request(PEER.peer_id, compared.data)) == (entry(record(ANN, 1)),)
     asker.core.on_response(PEER.peer_id, compared.data, messages.encode_comparison(Entries(())))
@@ -166,11 +167,39 @@ def test_a_peer_that_forgot_an_interest_is_told_again() -> None:
     lab, stranger = Lab(frontier={ANN.peer_id}), Lab()
     lab.meet()
     told = messages.encode(TellInterest(interest_of([ANN.peer_id])))
-    (compared,) = comparisons(lab.core.on_response(PEER.peer_id, told, messages.encode_bodies([])))
+    (compared,) = comparisons(lab.core.on_response(PEER.peer_id, told, messages.encode_interest(None)))
+    lab.core.on_response(PEER.peer_id, compared.data, messages.encode_comparison(Entries(())))
     stranger.meet()
-    answer = stranger.core.on_request(PEER.peer_id, compared.data)
-    assert messages.decode_comparison(answer) == UnknownInterest()
-    assert questions(lab.core.on_response(PEER.peer_id, compared.data, answer)) == [messages.decode_request(told)]
+    for again in (True, False):  # once in a comparison: a peer that never knows is not told for ever
+        lab.now += 10
+        (compared,) = comparisons(lab.core.tick()) if again else [compared]
+        answer = stranger.core.on_request(PEER.peer_id, compared.data)
+        assert messages.decode_comparison(answer) == UnknownInterest()
+        expected = [messages.decode_request(told)] if again else []
+        assert questions(lab.core.on_response(PEER.peer_id, compared.data, answer)) == expected
+
+
+def test_two_devices_compare_only_what_both_want() -> None:
+    many = [record(Identity.from_seed(i.to_bytes(32, "big")), 1) for i in range(300)]
+    keys = [signed.author for signed in many]
+    one, other = Lab(frontier=set(keys[:200])), Lab(frontier=set(keys[100:]))
+    one.core.relay(many[:200])
+    other.core.relay([record(Identity.from_seed((150).to_bytes(32, "big")), 2), *many[100:]])
+    other.meet()
+    (told,) = [q for q in questions(one.meet()) if isinstance(q, TellInterest)]
+    theirs = other.core.on_request(PEER.peer_id, messages.encode(told))
+    assert messages.decode_interest(theirs) == interest_of(keys[100:])
+    (compared,) = comparisons(one.core.on_response(PEER.peer_id, messages.encode(told), theirs))
+    answer = other.core.on_request(PEER.peer_id, compared.data)
+    assert [(author, version) for author, version, _ in named(answer)] == [(keys[150], 2)]  # by the first small table
+
+
+def test_a_malformed_interest_is_refused_on_both_ways(lab: Lab) -> None:
+    for told in (b"odd", b"\xff" * 8, b"\2\0\0\0\1\0\0\0"):
+        assert lab.core.on_request(PEER.peer_id, messages.encode(TellInterest(told))) == b""
+        request = messages.encode(TellInterest(None))
+        assert lab.core.on_response(PEER.peer_id, request, messages.encode_interest(told)) == []
+    assert lab.rejected(Rejected.MALFORMED) == 6
 
 
 def test_a_frontier_that_grew_is_told_at_the_next_tick() -> None:
@@ -178,7 +207,7 @@ def test_a_frontier_that_grew_is_told_at_the_next_tick() -> None:
     lab = Lab(frontier=wanted)
     lab.meet()
     told = messages.encode(TellInterest(interest_of(wanted)))
-    (compared,) = comparisons(lab.core.on_response(PEER.peer_id, told, messages.encode_bodies([])))
+    (compared,) = comparisons(lab.core.on_response(PEER.peer_id, told, messages.encode_interest(None)))
     lab.core.on_response(PEER.peer_id, compared.data, messages.encode_comparison(Entries(())))
     wanted.add(BEN.peer_id)
     lab.now += 1

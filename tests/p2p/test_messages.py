@@ -55,7 +55,7 @@ def test_announcements_survive_the_round_trip(said: list[Entry]) -> None:
 @given(
     st.just(AskOwn())
     | st.builds(Compare, nonces, interests, tables)
-    | st.binary(max_size=400).map(TellInterest)
+    | st.one_of(st.none(), st.binary(max_size=400)).map(TellInterest)
     | st.lists(st.tuples(peers, st.integers(1, EQUIVOCATED)), max_size=MAX_BODIES).map(tuple).map(AskBodies)
 )
 def test_requests_survive_the_round_trip(request: messages.Request) -> None:
@@ -69,6 +69,11 @@ def test_requests_survive_the_round_trip(request: messages.Request) -> None:
 )
 def test_answers_to_a_comparison_survive_the_round_trip(answer: messages.Comparison) -> None:
     assert messages.decode_comparison(messages.encode_comparison(answer)) == answer
+
+
+@given(st.one_of(st.none(), st.binary(max_size=400)))
+def test_interests_survive_the_round_trip(interest: bytes | None) -> None:
+    assert messages.decode_interest(messages.encode_interest(interest)) == interest
 
 
 @given(st.lists(st.binary(max_size=100), max_size=10))

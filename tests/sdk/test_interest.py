@@ -12,13 +12,13 @@ ME, FRIEND, FAR, STRANGER, OLD = (Identity.from_seed(bytes([n]) * 32).peer_id fo
 
 
 class Device:
-    def __init__(self) -> None:
+    def __init__(self, config: InterestConfig | None = None) -> None:
         self.held = 0
         self.social = SocialGraph(ME, SocialConfig(peers=MeritRankConfig(walks=500)))
         self.social.set_self([], [Opinion(FRIEND, 2, 0)], "n")
         self.social.set_record(AdjacencyRecord(FRIEND, 1, 0, (TrustEdge(FAR, 2),), ()))
         self.social.look_around()
-        self.interest = Interest(self.social, lambda: self.held, InterestConfig(everyone_up_to=10))
+        self.interest = Interest(self.social, lambda: self.held, config or InterestConfig(everyone_up_to=10))
 
     def hold(self, count: int) -> frozenset[PeerId] | None:
         self.held = count
@@ -34,6 +34,23 @@ def test_few_records_are_everyones_and_many_are_those_of_peers_whom_walks_visit(
     assert device.hold(11) == {ME, FRIEND, FAR}
     assert device.interest.admit(STRANGER) == 0
     assert device.interest.admit(FRIEND) > device.interest.admit(FAR) > 1
+
+
+def test_only_the_most_visited_are_wanted_and_they_do_not_come_and_go() -> None:
+    device = Device(InterestConfig(everyone_up_to=0, most_visited=1))
+    assert device.hold(1) == {ME, FRIEND}
+    assert device.interest.admit(FAR) == 0
+    many = [PeerId(bytes([i]) * 32) for i in range(100, 112)]
+    device = Device(InterestConfig(everyone_up_to=0, most_visited=8))
+    for level in (2, 3, 1):  # each time the walks count anew, and equal peers change places
+        trust = tuple(TrustEdge(peer, level) for peer in many)
+        device.social.set_record(AdjacencyRecord(FRIEND, 1 + level, 0, trust, ()))
+        before = device.interest.frontier() or frozenset()
+        wanted = device.hold(1)
+        assert wanted is not None
+        assert len(wanted) == 9
+        if level != 2:
+            assert len(wanted & before) >= 7
 
 
 def test_the_change_back_waits_for_half() -> None:
