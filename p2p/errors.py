@@ -10,6 +10,7 @@
     ├── StoreUnavailable     the record store cannot be opened or written now (disk full, no permission, closed)
     ├── TransportUnavailable the transport cannot run here (libp2p is not installed, the address is taken)
     ├── ConnectFailed        a peer could not be reached
+    ├── ChannelBroken        the other end of a bridge's link is not the peer it should be, or frames were tampered with
     └── RequestFailed        a connected peer did not answer, or answered too late or too much
 
 Input from peers never raises out of the gossip core: it is counted by `Rejected` reason and dropped.
@@ -79,6 +80,10 @@ class TransportUnavailable(P2PError):
 
 class ConnectFailed(P2PError):
     """A peer could not be reached."""
+
+
+class ChannelBroken(P2PError):
+    """A secured channel cannot go on; its link is to be closed."""
 
 
 class RequestFailed(P2PError):
