@@ -19,7 +19,8 @@ class InterestConfig:
     Attributes:
         everyone_up_to: held records up to which strangers' are taken too, so that a vouch for one of them counts at
             once. With more, only those of `most_visited` peers are pulled, kept up to date and passed on.
-        most_visited: how many peers that is, those whom the walks visit most often.
+        most_visited: how many peers that is, those whom the walks visit most often. Connected peers learn whose records
+            a device wants; one that does not publish its vouches therefore takes everyone's, whatever is set here.
     """
 
     everyone_up_to: int = 1_000

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from p2p import (
     AdjacencyRecord,
     ConnectFailed,
+    Identity,
     NodeStatus,
     PeerId,
     PeerNode,
@@ -26,14 +27,14 @@ from sdk.sharing import SharingPolicy, shared_items, shared_vouches
 from sdk.social import SocialGraph
 from sdk.store import Opinion, StoredEvent
 
-TransportFactory = Callable[[DeviceFolder], Transport]
+TransportFactory = Callable[[Identity], Transport]
 
 
-def libp2p_transport(folder: DeviceFolder) -> Transport:
+def libp2p_transport(identity: Identity) -> Transport:
     """Return the default transport; imports libp2p only now."""
     from p2p.libp2p_transport import Libp2pTransport
 
-    return Libp2pTransport(folder.identity)
+    return Libp2pTransport(identity)
 
 
 class Network:
@@ -75,7 +76,7 @@ class Network:
             node = PeerNode(
                 self._folder.identity,
                 self.store,
-                self._transport(self._folder),
+                self._transport(self._folder.identity),
                 clock=self._clock,
                 on_change=self._changed,
                 admit=self._interest.admit,

@@ -6,11 +6,12 @@ called from any thread. Nothing is sent before `connect`, and nothing is shared 
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,7 +25,7 @@ from sdk.blending import BlendConfig, Blended, blend
 from sdk.device_folder import DeviceFolder
 from sdk.errors import Closed, InvalidInput, NotConnected, UnknownItem
 from sdk.interest import InterestConfig
-from sdk.network import Network
+from sdk.network import Network, TransportFactory, libp2p_transport
 from sdk.reasons import history_reason, peer_reason
 from sdk.recommendation import Reason, ReasonKind, Recommendation, Source
 from sdk.sharing import SharingPolicy, item_opinions, shared_items, shared_vouches
@@ -54,6 +55,12 @@ class RecommenderConfig:
     blend: BlendConfig = field(default_factory=BlendConfig)
 
 
+def interest_of(config: RecommenderConfig) -> InterestConfig:
+    """Return how much of the network a device takes: to follow only some would tell peers whom the person trusts."""
+    tells = config.sharing is SharingPolicy.NETWORK
+    return config.interest if tells else replace(config.interest, everyone_up_to=sys.maxsize)
+
+
 class Recommender:
     """Recommendations that belong to the person who receives them.
 
@@ -66,7 +73,12 @@ class Recommender:
     """
 
     def __init__(
-        self, folder: DeviceFolder, ranker: ModelRanker, config: RecommenderConfig, clock: Clock = time.time
+        self,
+        folder: DeviceFolder,
+        ranker: ModelRanker,
+        config: RecommenderConfig,
+        clock: Clock = time.time,
+        transport: TransportFactory = libp2p_transport,
     ) -> None:
         """Join opened parts; apps call `open`."""
         self._folder = folder
@@ -78,7 +90,7 @@ class Recommender:
         self._identity: Identity = folder.identity
         self._social = SocialGraph(self.peer_id, config.social)
         try:
-            self._network = Network(folder, self._social, clock, interest=config.interest)
+            self._network = Network(folder, self._social, clock, transport, interest_of(config))
         except BaseException:
             self._store.close()
             raise
@@ -99,6 +111,7 @@ class Recommender:
         config: RecommenderConfig | None = None,
         clock: Clock = time.time,
         passphrase: str | None = None,
+        transport: TransportFactory = libp2p_transport,
     ) -> Self:
         """Open a device folder, made on first use, with a verified model bundle.
 
@@ -109,6 +122,8 @@ class Recommender:
             config: what to tune.
             clock: returns Unix seconds.
             passphrase: opens a sealed identity; a new device's identity is sealed with it.
+            transport: makes what `connect` uses of the device's identity; libp2p by default. A
+                `p2p.bridge.BridgeTransport` lets the app itself carry the frames.
 
         Raises:
             device_runtime.BundleError: the bundle is damaged, expired, or not signed by a trusted key.
@@ -122,7 +137,7 @@ class Recommender:
             undo.callback(folder.close)
             ranker = ModelRanker.open(opened, threads=config.threads)
             undo.callback(ranker.close)
-            recommender = cls(folder, ranker, config, clock)
+            recommender = cls(folder, ranker, config, clock, transport)
             undo.pop_all()
         return recommender
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,13 +80,14 @@ Opener = Callable[..., Recommender]
 
 @pytest.fixture
 def opened(tmp_path: Path, tiny_bundle: TinyBundle) -> Opener:
-    def open_(name: str = "device", config: RecommenderConfig | None = None) -> Recommender:
+    def open_(name: str = "device", config: RecommenderConfig | None = None, **options: Any) -> Recommender:
         return Recommender.open(
             tmp_path / name,
             bundle=tiny_bundle.path,
             trusted_keys=[tiny_bundle.key],
             config=config,
             clock=lambda: float(NOW),
+            **options,
         )
 
     return open_
