@@ -229,7 +229,7 @@ class BridgeTransport:
             case Kind.BROADCAST:
                 if self._is_new(content):
                     self._running().on_broadcast(peer, content)
-                    if self._running().relays(content):
+                    if self._running().relays(peer, content):
                         self._flood(content, but=name)
             case Kind.ANSWER:
                 answer = link.asked.pop(number, None)

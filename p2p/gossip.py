@@ -39,6 +39,8 @@ from p2p.standing import Standings
 from p2p.statement import Statement
 from p2p.store import Entry, RecordStore
 
+_ALL = "all peers"
+
 
 @dataclass(slots=True)
 class _Peer:
@@ -84,6 +86,8 @@ class Gossip:
         self._to_announce: deque[Entry] = deque()
         self._from_peer = Quota(self._config.messages)
         self._to_peer = Quota(self._config.served)
+        self._relayed_from = Quota(self._config.relayed_from)
+        self._relayed = Quota(self._config.relayed)
         self._holdings = Holdings(store.entries())
         self._comparing = Comparing(self._holdings, frontier, rng, self._config, clock())
         self._standings = Standings(self._config.standing)
@@ -161,16 +165,20 @@ class Gossip:
 
     # -- messages in -----------------------------------------------------------------------------
 
-    def relays(self, data: bytes) -> bool:
-        """Return whether a broadcast is worth passing on: well-formed, and about an author who counts here.
+    def relays(self, peer: PeerId, data: bytes) -> bool:
+        """Return whether a broadcast is worth passing on: well-formed, about an author who counts, and not too many.
 
-        Touches nothing that changes, so it may be called at any time from any thread if `admit` may.
+        What is passed on stays below what others take from this device, or a flood would set them against it; and no
+        peer may use up more than its share. May be called without the caller's lock, from one thread.
         """
         try:
             announced = messages.decode_announce(data)
         except RecordInvalid:
             return False
-        return any(self._admit(author) > 0 for author, _, _ in announced.entries)
+        now = self._clock()
+        if not any(self._admit(author) > 0 for author, _, _ in announced.entries):
+            return False
+        return self._relayed.allows(_ALL, now) and self._relayed_from.take(peer, now) and self._relayed.take(_ALL, now)
 
     def on_broadcast(self, peer: PeerId, data: bytes) -> list[Effect]:
         """An announcement arrived by way of `peer`: pull what is missing from there."""
@@ -247,7 +255,7 @@ class Gossip:
                 effects = self._take(peer, bodies, dict(wanted))
                 given_up = self._pulls.ended(peer, self._clock())
                 if len(bodies) < len(wanted):
-                    self._blame(peer, Rejected.BROKEN_PROMISE, given_up)
+                    self._reproach(peer, given_up)
                 return effects
 
     def on_request_failed(self, peer: PeerId, request: bytes) -> list[Effect]:
@@ -349,11 +357,18 @@ class Gossip:
         self._blame(peer, Rejected.QUOTA)
         return False
 
-    def _blame(self, peer: PeerId, reason: Rejected, times: int = 1) -> None:
+    def _reproach(self, peer: PeerId, given_up: Iterable[tuple[PeerId, bool]]) -> None:
+        """Count what a peer named and never sent. Who passed on another's announcement did not promise anything."""
+        for author, pushed in given_up:
+            if pushed and author != peer:
+                self._refuse(Rejected.BROKEN_PROMISE)
+            else:
+                self._blame(peer, Rejected.BROKEN_PROMISE)
+
+    def _blame(self, peer: PeerId, reason: Rejected) -> None:
         """Count a refusal, and hold it against the sender."""
-        if times:
-            self.counters.rejected[reason] += times
-            self._standings.blame(peer, reason, self._clock(), times)
+        self._refuse(reason)
+        self._standings.blame(peer, reason, self._clock())
 
     def _refuse(self, reason: Rejected) -> None:
         self.counters.rejected[reason] += 1

@@ -94,7 +94,7 @@ def libp2p_id_of(peer: PeerId) -> ID:
 
 
 def build_host(
-    seed: bytes, listen: str, on_broadcast: Callable[[PeerId, bytes], None], relays: Callable[[bytes], bool]
+    seed: bytes, listen: str, on_broadcast: Callable[[PeerId, bytes], None], relays: Callable[[PeerId, bytes], bool]
 ) -> HostParts:
     """Build a host whose libp2p identity is the Ed25519 key of `seed`.
 
@@ -167,7 +167,7 @@ def _router() -> GossipSub:
 
 
 def _validator(
-    own: ID, on_broadcast: Callable[[PeerId, bytes], None], relays: Callable[[bytes], bool]
+    own: ID, on_broadcast: Callable[[PeerId, bytes], None], relays: Callable[[PeerId, bytes], bool]
 ) -> Callable[[ID, Any], bool]:
     """Return the topic validator. It also delivers: only here is the forwarder of a message known."""
 
@@ -180,7 +180,7 @@ def _validator(
         if peer is None:
             return False
         on_broadcast(peer, message.data)  # even what is not passed on: the core counts it
-        return relays(message.data)
+        return relays(peer, message.data)
 
     def validate(forwarder: ID, message: Any) -> bool:
         try:

@@ -45,7 +45,7 @@ class NodeEvents(Protocol):
     def on_broadcast(self, peer: PeerId, data: bytes) -> None:
         """A broadcast arrived."""
 
-    def relays(self, data: bytes) -> bool:
+    def relays(self, peer: PeerId, data: bytes) -> bool:
         """Return whether a broadcast is passed on."""
         ...
 

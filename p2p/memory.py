@@ -181,7 +181,7 @@ class MemoryNetwork:
         if target not in reached:
             reached.add(target)
             self._perform(target, self._nodes[target].on_broadcast(forwarder, data))
-            if self._nodes[target].relays(data):
+            if self._nodes[target].relays(forwarder, data):
                 self._flood(target, data, reached, forwarder)
 
     def _ask(self, peer: PeerId, target: PeerId, data: bytes) -> None:

@@ -233,9 +233,9 @@ class PeerNode:
         """See `p2p.transport.TransportHandlers`."""
         self._step(lambda: self._gossip.on_broadcast(peer, data))
 
-    def relays(self, data: bytes) -> bool:
+    def relays(self, peer: PeerId, data: bytes) -> bool:
         """See `p2p.transport.TransportHandlers`."""
-        return self._gossip.relays(data)
+        return self._gossip.relays(peer, data)
 
     def on_request(self, peer: PeerId, data: bytes) -> bytes:
         """See `p2p.transport.TransportHandlers`."""

@@ -111,13 +111,13 @@ class Pulls:
         # The forwarder may have to pull the record itself first; asking it again at once would not speed that up.
         return float(min(self._retry_s * 2 ** max(0, claim.tries - 1), _LONGEST_WAIT_S))
 
-    def ended(self, peer: PeerId, now: float) -> int:
+    def ended(self, peer: PeerId, now: float) -> list[tuple[PeerId, bool]]:
         """The pull from `peer` has its answer, or failed. What it did not bring is due again later, or given up.
 
         Returns:
-            How many records were given up: the peer says that it has them, and does not send them.
+            (author, pushed) of the records given up: the peer named them, and does not send them.
         """
-        given_up = 0
+        given_up = []
         authors = self._under_way.pop(peer, frozenset())
         self._taken -= authors
         claims = self._claims.get(peer, {})
@@ -128,6 +128,7 @@ class Pulls:
             fulfilled = not self._is_news((author, claim.version, claim.digest))
             limit = self._max_tries if claim.pushed else _UNPUSHED_TRIES
             if fulfilled or claim.tries >= limit:  # a comparison of stores finds it again, if it exists
-                given_up += not fulfilled
+                if not fulfilled:
+                    given_up.append((author, claim.pushed))
                 del claims[author]
         return given_up

@@ -61,9 +61,9 @@ class Standings:
         self._config = config
         self._peers: OrderedDict[PeerId, _Standing] = OrderedDict()
 
-    def blame(self, peer: PeerId, reason: Rejected, now: float, times: int = 1) -> bool:
+    def blame(self, peer: PeerId, reason: Rejected, now: float) -> bool:
         """Count a fault; return whether it shuts the peer out from now on."""
-        weight = FAULTS.get(reason, 0.0) * times
+        weight = FAULTS.get(reason, 0.0)
         if not weight:
             return False
         standing = self._peers.setdefault(peer, _Standing(at=now))

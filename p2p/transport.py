@@ -28,8 +28,8 @@ class TransportHandlers(Protocol):
     def on_broadcast(self, peer: PeerId, data: bytes) -> None:
         """A broadcast arrived by way of `peer`, its forwarder."""
 
-    def relays(self, data: bytes) -> bool:
-        """Return whether a broadcast is worth passing on; quick, called on the network's own thread."""
+    def relays(self, peer: PeerId, data: bytes) -> bool:
+        """Return whether a broadcast that `peer` forwarded is passed on; quick, called on the network's own thread."""
         ...
 
     def on_request(self, peer: PeerId, data: bytes) -> bytes:

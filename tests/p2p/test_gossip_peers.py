@@ -118,6 +118,28 @@ def test_a_peer_that_never_sends_what_it_has_is_shut_out(lab: Lab) -> None:
     assert lab.rejected(Rejected.BROKEN_PROMISE) >= 100
 
 
+def test_whoever_passes_on_what_does_not_exist_is_not_blamed_but_its_author_is() -> None:
+    lab = Lab(max_tries=1)
+    lab.meet(PEER)
+    lab.meet(ANN)
+    for number in range(120):
+        lab.answer(lab.announce((PeerId(number.to_bytes(32, "big")), 1, bytes(32))))
+    assert lab.rejected(Rejected.BROKEN_PROMISE) == 120
+    assert lab.core.shut_out == ()
+    for number in range(100):
+        lab.answer(lab.announce((ANN.peer_id, number + 1, bytes(32)), peer=ANN), peer=ANN)
+    assert lab.core.shut_out == (ANN.peer_id,)
+
+
+def test_what_is_passed_on_is_bounded_for_each_peer_and_in_all(lab: Lab) -> None:
+    said = messages.encode(Announce((entry(record(ANN, 1)),)))
+    lab = Lab(relayed_from=Rate(burst=3, per_s=1), relayed=Rate(burst=5, per_s=2))
+    assert [lab.core.relays(PEER.peer_id, said) for _ in range(5)] == [True] * 3 + [False] * 2
+    assert [lab.core.relays(OTHER.peer_id, said) for _ in range(5)] == [True] * 2 + [False] * 3
+    lab.now += 1
+    assert [lab.core.relays(PEER.peer_id, said) for _ in range(2)] == [True, False]
+
+
 def test_whoever_passes_on_an_equivocation_is_not_blamed(lab: Lab) -> None:
     for author in (Identity.from_seed(bytes([i]) * 32) for i in range(100, 130)):
         lab.bring(record(author, 1))
@@ -144,9 +166,9 @@ def test_a_full_disk_is_counted_and_nobody_is_blamed(lab: Lab, monkeypatch: pyte
 def test_only_announcements_about_wanted_authors_are_passed_on(lab: Lab) -> None:
     lab.welcome = {ANN.peer_id: 0.0}
     ann, ben = entry(record(ANN, 1)), entry(record(BEN, 1))
-    assert not lab.core.relays(messages.encode(Announce((ann,))))
-    assert lab.core.relays(messages.encode(Announce((ann, ben))))
-    assert not lab.core.relays(b"garbage")
+    assert not lab.core.relays(PEER.peer_id, messages.encode(Announce((ann,))))
+    assert lab.core.relays(PEER.peer_id, messages.encode(Announce((ann, ben))))
+    assert not lab.core.relays(PEER.peer_id, b"garbage")
 
 
 def test_an_interest_is_told_once_and_compared_by(lab: Lab) -> None:

@@ -42,7 +42,7 @@ class Recorder:
             self.broadcasts.append((peer, data))
             self.changed.notify_all()
 
-    def relays(self, data: bytes) -> bool:
+    def relays(self, peer: PeerId, data: bytes) -> bool:
         return not data.startswith(b"keep")
 
     def on_request(self, peer: PeerId, data: bytes) -> bytes:
