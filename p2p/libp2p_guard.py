@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from importlib.metadata import version
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import libp2p.pubsub.gossipsub as gossipsub_module
 import libp2p.pubsub.pubsub as pubsub_module
@@ -24,7 +24,7 @@ from libp2p.abc import INotifee
 from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
-from libp2p.stream_muxer.yamux.yamux import Yamux, YamuxStream
+from libp2p.stream_muxer.yamux.yamux import YamuxStream
 from multiaddr import Multiaddr
 
 from p2p.errors import TransportUnavailable
@@ -238,11 +238,21 @@ async def reset_quietly(stream: Any) -> None:
 # -- performance ------------------------------------------------------------------------------------------------------
 
 _signed_records: WeakKeyDictionary[Any, dict[ID, tuple[bytes, float]]] = WeakKeyDictionary()
+_batching: WeakSet[Any] = WeakSet()
 _patched = False
 
 
-class BatchingYamux(Yamux):  # type: ignore[misc]  # the library is untyped to us
-    """Marks the connections for which window updates are batched."""
+def batch_window_updates(host: Any) -> None:
+    """Batch the window updates of this host's connections, if the performance patches are in place."""
+    muxers = host.get_network().upgrader.muxer_multistream
+    original = muxers.new_conn
+
+    async def new_conn(*arguments: Any) -> Any:
+        connection = await original(*arguments)
+        _batching.add(connection)
+        return connection
+
+    muxers.new_conn = new_conn
 
 
 def cache_signed_records(host: Any) -> None:
@@ -274,7 +284,7 @@ def _batched(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitabl
     """Send a window update only when half of the target window was consumed."""
 
     async def update(self: Any, *, bytes_read: int = 0) -> None:
-        if not isinstance(self.conn, BatchingYamux):
+        if self.conn not in _batching:
             await original(self, bytes_read=bytes_read)
             return
         self._pending_recv_release += bytes_read

@@ -23,12 +23,13 @@ from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
+from libp2p.stream_muxer.yamux.yamux import Yamux
 
 from p2p.identity import PeerId
 from p2p.libp2p_guard import (
-    BatchingYamux,
     SafePubsub,
     apply_performance_patches,
+    batch_window_updates,
     cache_signed_records,
     disable_auto_connector,
     guard_stream_handlers,
@@ -113,7 +114,7 @@ def build_host(
     host = new_host(
         key_pair=keys,
         sec_opt={NOISE: NoiseTransport(keys, noise_privkey=new_x25519_pair().private_key)},
-        muxer_opt={YAMUX: BatchingYamux},
+        muxer_opt={YAMUX: Yamux},
         listen_addrs=[parse_listen(listen)],
         connection_config=_connection_config(),
     )
@@ -121,6 +122,7 @@ def build_host(
     disable_auto_connector(host)
     guard_stream_handlers(host)
     cache_signed_records(host)
+    batch_window_updates(host)
     router = _router()
     pubsub = SafePubsub(
         host,

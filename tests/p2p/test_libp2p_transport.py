@@ -132,6 +132,25 @@ def test_what_is_not_worth_passing_on_stops_here_and_the_rest_goes_on(start: Cal
     assert not any(data.startswith(b"keep") for _, data in last.recorder.broadcasts)
 
 
+def test_window_updates_are_batched(start: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch) -> None:
+    from libp2p.stream_muxer.yamux.yamux import YamuxStream
+
+    updates: list[int] = []
+    original = YamuxStream.send_window_update
+
+    async def counted(self: object, increment: int, *arguments: object, **options: object) -> None:
+        updates.append(increment)
+        await original(self, increment, *arguments, **options)
+
+    one, two = start(), start()
+    one.transport.connect(two.address)
+    assert one.transport.request(two.id, b"warm up") == b"answer to warm up"
+    monkeypatch.setattr(YamuxStream, "send_window_update", counted)
+    for _ in range(50):
+        one.transport.request(two.id, b"hi")
+    assert len(updates) < 25  # the library by itself sends two or more for each request
+
+
 def test_a_large_answer_arrives_whole(start: Callable[..., Peer]) -> None:
     one, two = start(), start()
     answer = bytes(range(256)) * (MAX_RESPONSE_BYTES // 256)
