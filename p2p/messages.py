@@ -18,7 +18,7 @@ from p2p.identity import PEER_ID_BYTES, PeerId
 from p2p.reconcile import CELL_BYTES, MAX_CELLS
 from p2p.record import EQUIVOCATED, MAX_RECORD_BYTES
 from p2p.store import Entry
-from p2p.wire import is_int, is_key, need, unpack
+from p2p.wire import is_int, is_key, need, unpack, unpack_rows
 
 VERSION = 1
 DIGEST_BYTES = 32
@@ -29,7 +29,8 @@ MAX_ENTRIES = 12_000  # a full store and its proofs; 78 bytes each, which fits a
 MAX_BODIES = 64
 MAX_INTEREST = 12_000
 SHORT_NAME_BYTES = 4
-_LIMITS = {"max_array_len": MAX_ENTRIES, "max_str_len": 0, "max_map_len": 0, "max_ext_len": 0}
+_LIMITS = {"max_array_len": 2 * MAX_BODIES, "max_str_len": 0, "max_map_len": 0, "max_ext_len": 0}
+_ROW_LIMITS = {**_LIMITS, "max_array_len": 3}
 _ANNOUNCE, _ASK_OWN, _COMPARE, _ASK_BODIES, _TELL_INTEREST = range(5)
 
 
@@ -195,7 +196,11 @@ def decode_comparison(data: bytes) -> Comparison:
     Raises:
         RecordInvalid: it is malformed.
     """
-    content = _answer(data)
+    try:
+        version, content = unpack_rows(data, _ROW_LIMITS, MAX_ENTRIES)
+    except ValueError as error:
+        raise RecordInvalid(Rejected.MALFORMED, f"not msgpack ({error})") from error
+    _need(version == VERSION)
     if content is None:
         return UnknownInterest()
     if isinstance(content, list):

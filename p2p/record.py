@@ -169,7 +169,7 @@ def decode_record(body: bytes) -> AdjacencyRecord:
     try:
         version_byte, author, version, issued_at, trust, items = unpack(body, _LIMITS)
         if version_byte != FORMAT or not isinstance(trust, list) or not isinstance(items, list):
-            raise ValueError(f"format {version_byte!r}")
+            raise ValueError("another format")  # not quoted: to print what a peer nested deeply can itself fail
         record = AdjacencyRecord(
             author,
             version,

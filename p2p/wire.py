@@ -9,6 +9,8 @@ import msgpack
 
 from p2p.errors import RecordInvalid, Rejected
 
+_ARRAY_HEADERS = {*range(0x90, 0xA0), 0xDC, 0xDD}
+
 
 def unpack(data: bytes, limits: Mapping[str, int]) -> Any:
     """Read msgpack.
@@ -25,6 +27,39 @@ def unpack(data: bytes, limits: Mapping[str, int]) -> Any:
         return msgpack.unpackb(data, raw=False, **limits)
     except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
+
+
+def unpack_rows(data: bytes, limits: Mapping[str, int], most: int) -> Any:
+    """Read an array of two whose second element may be a long array of short ones.
+
+    One limit for both lengths would let a few kilobytes of nested headers claim a hundred megabytes.
+
+    Args:
+        data: from anyone.
+        limits: as in `unpack`; they hold for the rows.
+        most: rows that are read at most.
+
+    Raises:
+        ValueError: it is not msgpack, or beyond a limit.
+    """
+    unpacker = msgpack.Unpacker(raw=False, max_buffer_size=len(data) or 1, **limits)
+    try:
+        unpacker.feed(data)
+        if unpacker.read_array_header() != 2:
+            raise ValueError("an array of two expected")
+        first, at = unpacker.unpack(), unpacker.tell()
+        if data[at] in _ARRAY_HEADERS:
+            count = unpacker.read_array_header()
+            if count > most:
+                raise ValueError(f"{count} rows; at most {most} are read")
+            second: Any = [unpacker.unpack() for _ in range(count)]
+        else:
+            second = unpacker.unpack()
+    except (ValueError, TypeError, IndexError, msgpack.UnpackException, RecursionError) as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+    if unpacker.tell() != len(data):
+        raise ValueError("more bytes than the array has")
+    return [first, second]
 
 
 def need(condition: bool, expectation: str) -> None:
