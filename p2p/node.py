@@ -168,6 +168,14 @@ class PeerNode:
             self._links[address] = _Link(peer, *self._first_redial())
         return peer
 
+    def dial(self, address: str, timeout_s: float = 10.0) -> PeerId:
+        """Dial an address once; should that connection be lost, it stays lost.
+
+        Raises:
+            ConnectFailed: nobody answered there, or not who the address names.
+        """
+        return self._transport.connect(address, timeout_s)
+
     def publish(self, make: Callable[[int], SignedRecord]) -> SignedRecord:
         """Sign, store and announce this device's next record.
 

@@ -127,6 +127,9 @@ def _peer(subparsers: Subparsers) -> None:
         help="where to listen; use /ip4/0.0.0.0/tcp/4001 to be reached from outside (default: %(default)s)",
     )
     parser.add_argument("--connect", action="append", default=[], metavar="MULTIADDR", help="peer to dial; repeatable")
+    parser.add_argument(
+        "--lan", action="store_true", help="find peers on the local network, which learns this device's peer id"
+    )
     parser.add_argument("--for", dest="duration_s", type=float, metavar="SECONDS", help="leave after this time")
     parser.add_argument(
         "--metrics-port", type=int, metavar="PORT", help="serve Prometheus metrics on 127.0.0.1 (default: do not)"

@@ -89,7 +89,7 @@ def peer(arguments: argparse.Namespace) -> None:
         _show_status(arguments)
         return
     with _open(arguments.device) as device, ExitStack() as cleanup:
-        addresses = device.connect(arguments.connect, listen=arguments.listen)
+        addresses = device.connect(arguments.connect, listen=arguments.listen, lan=arguments.lan)
         _print({"addresses": addresses}, arguments.json, lambda: "\n".join(addresses), compact=True)
         if arguments.metrics_port is not None:
             metrics = MetricsServer(arguments.metrics_port, device.network_status)

@@ -20,6 +20,7 @@ from p2p import (
     round_issued_at,
     sign_record,
 )
+from p2p.lan import LanDiscovery, expanded
 from sdk.device_folder import DeviceFolder
 from sdk.errors import NotConnected
 from sdk.interest import Interest, InterestConfig
@@ -54,6 +55,7 @@ class Network:
         self._transport = transport
         self._node: PeerNode | None = None
         self._addresses: list[str] = []
+        self._lan: LanDiscovery | None = None
         self.store = RecordStore(folder.records_path, hits=social.hits)
         for old, successor in self.store.successors().items():
             social.set_successor(old, successor)
@@ -66,8 +68,13 @@ class Network:
         """Whether the node is running."""
         return self._node is not None
 
-    def connect(self, peers: Sequence[str], listen: str) -> list[str]:
+    def connect(self, peers: Sequence[str], listen: str, *, lan: bool = False) -> list[str]:
         """Start the node if it is not running, dial `peers`, and return the addresses to be dialled at.
+
+        Args:
+            peers: addresses to dial, and to dial again whenever that connection is lost.
+            listen: where to listen.
+            lan: whether to look for peers on the local network, and to be found there.
 
         Raises:
             p2p.P2PError: the transport cannot run, or none of `peers` was reached.
@@ -89,8 +96,14 @@ class Network:
                 node.stop()
                 raise
             self._node = node
+        if lan and self._lan is None:
+            self._lan = LanDiscovery(expanded(self._addresses), self._found)
         self._dial(self._node, peers)
         return list(self._addresses)
+
+    def _found(self, address: str) -> None:
+        if self._node is not None:
+            self._node.dial(address)
 
     def _dial(self, node: PeerNode, peers: Sequence[str]) -> None:
         failures = []
@@ -140,6 +153,9 @@ class Network:
 
     def close(self) -> None:
         """Leave the network and close the record store."""
+        if self._lan is not None:
+            self._lan.close()
+            self._lan = None
         if self._node is not None:
             self._node.stop()
             self._node = None

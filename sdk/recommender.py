@@ -247,19 +247,23 @@ class Recommender:
 
     # -- the network ---------------------------------------------------------------------------
 
-    def connect(self, peers: Sequence[str] = (), *, listen: str = "/ip4/127.0.0.1/tcp/0") -> list[str]:
+    def connect(
+        self, peers: Sequence[str] = (), *, listen: str = "/ip4/127.0.0.1/tcp/0", lan: bool = False
+    ) -> list[str]:
         """Join the peer network, publish what the sharing policy allows, and return this device's addresses.
 
         Args:
             peers: multiaddrs (with /p2p/…) to dial.
             listen: multiaddr to listen on.
+            lan: whether to look for peers on the local network by mDNS, which tells everybody there this device's peer
+                id and address.
 
         Raises:
             p2p.P2PError: libp2p is not installed, or no peer of `peers` could be reached.
         """
         with self._network_lock:
             self._check_open()
-            addresses = self._network.connect(peers, listen)
+            addresses = self._network.connect(peers, listen, lan=lan)
             self.publish()
             return addresses
 
