@@ -34,12 +34,14 @@ from p2p.intake import Intake
 from p2p.messages import MAX_ANNOUNCED, Announce, AskBodies, AskOwn, Compare, TellInterest
 from p2p.pulls import Pulls
 from p2p.quota import Quota
+from p2p.reconcile import CELL_BYTES
 from p2p.record import EQUIVOCATED, SignedRecord
 from p2p.standing import Standings
 from p2p.statement import Statement
 from p2p.store import Entry, RecordStore
 
 _ALL = "all peers"
+_CELLS_A_MESSAGE = 64  # to peel a large table that somebody made up takes as long as many messages
 
 
 @dataclass(slots=True)
@@ -210,7 +212,10 @@ class Gossip:
     def _answer(self, peer: PeerId, request: messages.Request) -> bytes:
         match request:
             case Compare():
-                return messages.encode_comparison(self._comparing.answer(peer, request, self._clock()))
+                now, cells = self._clock(), len(request.cells) // CELL_BYTES
+                if not self._from_peer.take(peer, now, cells / _CELLS_A_MESSAGE):
+                    raise RecordInvalid(Rejected.QUOTA, "more tables than its share")
+                return messages.encode_comparison(self._comparing.answer(peer, request, now))
             case TellInterest():
                 return messages.encode_interest(self._comparing.take_interest(peer, request))
             case AskBodies(wanted):
