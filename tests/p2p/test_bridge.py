@@ -19,43 +19,7 @@ from p2p.node import PeerNode
 from p2p.record import AdjacencyRecord, SignedRecord, round_issued_at, sign_record
 from p2p.store import RecordStore
 from p2p.transport import MAX_BROADCAST_BYTES, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES
-
-PATIENCE_S = 10.0
-
-
-class Recorder:
-    """Transport handlers that remember what came and let a test wait for it."""
-
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.present: list[PeerId] = []
-        self.broadcasts: list[tuple[PeerId, bytes]] = []
-        self.answer: Callable[[bytes], bytes] = lambda data: b"answer to " + data
-
-    def on_peer(self, peer: PeerId) -> None:
-        with self.changed:
-            self.present.append(peer)
-            self.changed.notify_all()
-
-    def on_peer_gone(self, peer: PeerId) -> None:
-        with self.changed:
-            self.present.remove(peer)
-            self.changed.notify_all()
-
-    def on_broadcast(self, peer: PeerId, data: bytes) -> None:
-        with self.changed:
-            self.broadcasts.append((peer, data))
-            self.changed.notify_all()
-
-    def relays(self, peer: PeerId, data: bytes) -> bool:
-        return not data.startswith(b"keep")
-
-    def on_request(self, peer: PeerId, data: bytes) -> bytes:
-        return self.answer(data)
-
-    def wait(self, condition: Callable[[], bool]) -> bool:
-        with self.changed:
-            return self.changed.wait_for(condition, PATIENCE_S)
+from tests.p2p.transport_lab import PATIENCE_S, Recorder
 
 
 class Peer:
@@ -71,9 +35,6 @@ class Peer:
     @property
     def id(self) -> PeerId:
         return self.identity.peer_id
-
-    def heard(self) -> list[bytes]:
-        return [data for _, data in self.recorder.broadcasts]
 
 
 @pytest.fixture
@@ -93,8 +54,8 @@ def join() -> Iterator[Callable[..., list[Peer]]]:
 def test_two_bridges_meet_ask_and_broadcast_both_ways(join: Callable[..., list[Peer]]) -> None:
     one, two = join(2)
     assert one.transport.connect(two.name) == two.id
-    assert one.recorder.wait(lambda: one.recorder.present == [two.id])
-    assert two.recorder.wait(lambda: two.recorder.present == [one.id])
+    assert one.recorder.wait(lambda: one.recorder.present == {two.id})
+    assert two.recorder.wait(lambda: two.recorder.present == {one.id})
     assert list(two.transport.peers()) == [one.id]
     assert one.transport.request(two.id, b"1") == b"answer to 1"
     assert two.transport.request(one.id, b"2") == b"answer to 2"
@@ -109,7 +70,7 @@ def test_the_largest_messages_arrive_whole(join: Callable[..., list[Peer]]) -> N
     two.recorder.answer = lambda data: answer if len(data) == MAX_REQUEST_BYTES else b"truncated"
     assert one.transport.request(two.id, bytes(MAX_REQUEST_BYTES)) == answer
     one.transport.broadcast(bytes(MAX_BROADCAST_BYTES))
-    assert two.recorder.wait(lambda: two.heard() == [bytes(MAX_BROADCAST_BYTES)])
+    assert two.recorder.wait(lambda: two.recorder.heard() == [bytes(MAX_BROADCAST_BYTES)])
     with pytest.raises(ValueError, match="at most"):
         one.transport.broadcast(bytes(MAX_BROADCAST_BYTES + 1))
     with pytest.raises(RequestFailed, match="at most"):
@@ -124,13 +85,13 @@ def test_broadcasts_are_passed_on_once_and_only_if_they_are_worth_it(join: Calla
         one.transport.connect(other.name)
     first.transport.broadcast(b"keep to yourselves")
     first.transport.broadcast(b"to all")
-    assert last.recorder.wait(lambda: last.heard() == [b"to all"])
-    assert third.recorder.wait(lambda: sorted(third.heard()) == [b"keep to yourselves", b"to all"])
+    assert last.recorder.wait(lambda: last.recorder.heard() == [b"to all"])
+    assert third.recorder.wait(lambda: sorted(third.recorder.heard()) == [b"keep to yourselves", b"to all"])
     last.transport.broadcast(b"back")
-    assert first.recorder.wait(lambda: b"back" in first.heard())
-    assert second.recorder.wait(lambda: b"back" in second.heard())
-    assert last.heard() == [b"to all"]
-    assert second.heard().count(b"to all") == 1
+    assert first.recorder.wait(lambda: b"back" in first.recorder.heard())
+    assert second.recorder.wait(lambda: b"back" in second.recorder.heard())
+    assert last.recorder.heard() == [b"to all"]
+    assert second.recorder.heard().count(b"to all") == 1
 
 
 def test_hanging_up_is_noticed_and_ends_what_is_under_way(join: Callable[..., list[Peer]]) -> None:
@@ -171,8 +132,8 @@ def test_a_second_link_to_a_peer_is_no_second_peer(join: Callable[..., list[Peer
     one.transport.connect(two.name)
     two.transport.connect(one.name)
     assert one.transport.request(two.id, b"?") == b"answer to ?"
-    assert two.recorder.wait(lambda: two.recorder.present == [one.id])
-    assert one.recorder.present == [two.id]
+    assert two.recorder.wait(lambda: two.recorder.present == {one.id})
+    assert one.recorder.arrivals == [two.id]
 
 
 def test_an_address_without_anybody_fails(join: Callable[..., list[Peer]]) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -28,81 +27,8 @@ from multiaddr import Multiaddr
 from p2p.errors import RequestFailed
 from p2p.identity import Identity, PeerId
 from p2p.libp2p_host import MESH_PROTOCOL, PULL_PROTOCOL, TOPIC
-from p2p.libp2p_transport import Libp2pTransport
 from p2p.transport import MAX_BROADCAST_BYTES, MAX_REQUEST_BYTES
-
-LOOPBACK = "/ip4/127.0.0.1/tcp/0"
-PATIENCE_S = 20.0
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.present: set[PeerId] = set()
-        self.arrivals: list[PeerId] = []
-        self.broadcasts: list[bytes] = []
-
-    def on_peer(self, peer: PeerId) -> None:
-        with self.changed:
-            self.present.add(peer)
-            self.arrivals.append(peer)
-            self.changed.notify_all()
-
-    def on_peer_gone(self, peer: PeerId) -> None:
-        with self.changed:
-            self.present.discard(peer)
-            self.changed.notify_all()
-
-    def on_broadcast(self, peer: PeerId, data: bytes) -> None:
-        with self.changed:
-            self.broadcasts.append(data)
-            self.changed.notify_all()
-        if data.startswith(b"raise"):
-            raise RuntimeError("a handler that raises on a broadcast")
-
-    def relays(self, peer: PeerId, data: bytes) -> bool:
-        return True
-
-    def on_request(self, peer: PeerId, data: bytes) -> bytes:
-        if data == b"raise":
-            raise RuntimeError("a handler that raises on a request")
-        return b"answer to " + data
-
-    def wait(self, condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> bool:
-        with self.changed:
-            return self.changed.wait_for(condition, timeout_s)
-
-
-class Peer:
-    def __init__(self, identity: Identity | None = None, listen: str = LOOPBACK) -> None:
-        self.identity = identity or Identity.create()
-        self.recorder = Recorder()
-        self.transport = Libp2pTransport(self.identity)
-        self.address = self.transport.start(self.recorder, listen)[0]
-
-    @property
-    def id(self) -> PeerId:
-        return self.identity.peer_id
-
-    def hears(self, speaker: Peer, text: bytes) -> bool:
-        for attempt in range(60):
-            speaker.transport.broadcast(text + b" %d" % attempt)
-            if self.recorder.wait(lambda: any(data.startswith(text) for data in self.recorder.broadcasts), 0.5):
-                return True
-        return False
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., Peer]]:
-    peers: list[Peer] = []
-
-    def make(identity: Identity | None = None, listen: str = LOOPBACK) -> Peer:
-        peers.append(Peer(identity, listen))
-        return peers[-1]
-
-    yield make
-    for peer in peers:
-        peer.transport.close()
+from tests.p2p.transport_lab import LOOPBACK, PATIENCE_S, Peer
 
 
 def still_works(victim: Peer, witness: Peer) -> None:
@@ -195,7 +121,7 @@ def test_broken_messages_on_the_mesh_are_not_delivered(start: Callable[..., Peer
 
     assert as_raw_host(victim, attack)
     still_works(victim, witness)
-    assert all(data.startswith(b"hello") for data in victim.recorder.broadcasts)
+    assert all(data.startswith(b"hello") for data in victim.recorder.heard())
 
 
 @pytest.mark.parametrize(

@@ -5,88 +5,15 @@ from __future__ import annotations
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from p2p.errors import ConnectFailed, RequestFailed, TransportUnavailable
-from p2p.identity import Identity, PeerId
+from p2p.identity import Identity
 from p2p.libp2p_transport import Libp2pTransport
 from p2p.transport import MAX_BROADCAST_BYTES, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES
-
-LOOPBACK = "/ip4/127.0.0.1/tcp/0"
-PATIENCE_S = 15.0
-
-
-class Recorder:
-    """Transport handlers that remember what came and let a test wait for it."""
-
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.present: set[PeerId] = set()
-        self.broadcasts: list[tuple[PeerId, bytes]] = []
-        self.answer: Callable[[PeerId, bytes], bytes] = lambda peer, data: b"answer to " + data
-
-    def on_peer(self, peer: PeerId) -> None:
-        with self.changed:
-            self.present.add(peer)
-            self.changed.notify_all()
-
-    def on_peer_gone(self, peer: PeerId) -> None:
-        with self.changed:
-            self.present.discard(peer)
-            self.changed.notify_all()
-
-    def on_broadcast(self, peer: PeerId, data: bytes) -> None:
-        with self.changed:
-            self.broadcasts.append((peer, data))
-            self.changed.notify_all()
-
-    def relays(self, peer: PeerId, data: bytes) -> bool:
-        return not data.startswith(b"keep")
-
-    def on_request(self, peer: PeerId, data: bytes) -> bytes:
-        return self.answer(peer, data)
-
-    def wait(self, condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> bool:
-        with self.changed:
-            return self.changed.wait_for(condition, timeout_s)
-
-
-class Peer:
-    """A started transport with its identity and recorder."""
-
-    def __init__(self, identity: Identity | None = None, listen: str = LOOPBACK) -> None:
-        self.identity = identity or Identity.create()
-        self.recorder = Recorder()
-        self.transport = Libp2pTransport(self.identity)
-        self.address = self.transport.start(self.recorder, listen)[0]
-
-    @property
-    def id(self) -> PeerId:
-        return self.identity.peer_id
-
-    def hears(self, speaker: Peer, text: bytes) -> bool:
-        """Let `speaker` broadcast until it arrives here: before the mesh has formed, broadcasts are lost."""
-        for attempt in range(40):
-            message = text + b" %d" % attempt
-            speaker.transport.broadcast(message)
-            if self.recorder.wait(lambda: any(data.startswith(text) for _, data in self.recorder.broadcasts), 0.5):
-                return True
-        return False
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., Peer]]:
-    peers: list[Peer] = []
-
-    def make(identity: Identity | None = None, listen: str = LOOPBACK) -> Peer:
-        peers.append(Peer(identity, listen))
-        return peers[-1]
-
-    yield make
-    for peer in peers:
-        peer.transport.close()
+from tests.p2p.transport_lab import LOOPBACK, PATIENCE_S, Peer, Recorder
 
 
 def test_two_peers_meet_ask_and_broadcast_both_ways(start: Callable[..., Peer]) -> None:
@@ -154,14 +81,14 @@ def test_window_updates_are_batched(start: Callable[..., Peer], monkeypatch: pyt
 def test_a_large_answer_arrives_whole(start: Callable[..., Peer]) -> None:
     one, two = start(), start()
     answer = bytes(range(256)) * (MAX_RESPONSE_BYTES // 256)
-    two.recorder.answer = lambda peer, data: answer
+    two.recorder.answer = lambda data: answer
     one.transport.connect(two.address)
     assert one.transport.request(two.id, b"x" * MAX_REQUEST_BYTES) == answer
 
 
 def test_an_answer_above_the_limit_fails_and_the_next_one_works(start: Callable[..., Peer]) -> None:
     one, two = start(), start()
-    two.recorder.answer = lambda peer, data: bytes(MAX_RESPONSE_BYTES + 1) if data == b"much" else b"fine"
+    two.recorder.answer = lambda data: bytes(MAX_RESPONSE_BYTES + 1) if data == b"much" else b"fine"
     one.transport.connect(two.address)
     with pytest.raises(RequestFailed, match="at most"):
         one.transport.request(two.id, b"much")
@@ -182,7 +109,7 @@ def test_a_slow_answer_times_out(start: Callable[..., Peer]) -> None:
     one, two = start(), start()
     release = threading.Event()
 
-    def answer(peer: PeerId, data: bytes) -> bytes:
+    def answer(data: bytes) -> bytes:
         release.wait(PATIENCE_S)
         return b"late"
 

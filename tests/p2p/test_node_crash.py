@@ -20,10 +20,10 @@ from p2p.node import NodeConfig, PeerNode
 from p2p.record import AdjacencyRecord, SignedRecord, round_issued_at, sign_record
 from p2p.store import RecordStore
 from p2p.transport import MAX_RESPONSE_BYTES
-from tests.p2p.test_libp2p_faults import Peer, as_raw_host, still_works
+from tests.p2p.test_libp2p_faults import as_raw_host, still_works
+from tests.p2p.transport_lab import LOOPBACK, Peer
 
 pytestmark = pytest.mark.slow
-LOOPBACK = "/ip4/127.0.0.1/tcp/0"
 PATIENCE_S = 30.0
 DEVICE = """
 import sys, time
@@ -83,19 +83,6 @@ def friend() -> Iterator[Friend]:
     made = Friend()
     yield made
     made.close()
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., Peer]]:
-    peers: list[Peer] = []
-
-    def make() -> Peer:
-        peers.append(Peer())
-        return peers[-1]
-
-    yield make
-    for peer in peers:
-        peer.transport.close()
 
 
 def test_a_killed_device_comes_back_as_the_same_peer_and_goes_on(friend: Friend, tmp_path: Path) -> None:
@@ -160,9 +147,8 @@ def test_a_peer_that_opens_thousands_of_streams_gets_few_and_others_are_served(
 def test_a_peer_that_never_reads_its_answer_delays_nobody(start: Callable[..., Peer]) -> None:
     victim, witness = start(), start()
     witness.transport.connect(victim.address)
-    original = victim.recorder.on_request
-    large = bytes(MAX_RESPONSE_BYTES)
-    victim.recorder.on_request = lambda peer, data: large if data == b"much" else original(peer, data)  # type: ignore[method-assign]
+    large, usual = bytes(MAX_RESPONSE_BYTES), victim.recorder.answer
+    victim.recorder.answer = lambda data: large if data == b"much" else usual(data)
 
     async def attack(host: Any, target: Any) -> None:
         for _ in range(4):
