@@ -36,6 +36,7 @@ Question = Compare | TellInterest
 
 _ENTRY_BYTES = 78
 _POKED_PEERS = 3  # news spread exponentially, so few are enough
+_MAX_DOUBLINGS = 16
 _DRIFT = 0.05  # share of the frontier that may change before peers are told
 
 
@@ -47,6 +48,8 @@ class _Peer:
         busy: whether an answer is awaited.
         compared_at: when the last comparison began.
         wanted_at: when another one is due, as soon as the gap between two allows; None when none is.
+        wait_s: how long before that it was said.
+        failures: comparisons in a row that it did not answer.
         nonce, n_cells: of the table sent last.
         told: digest of the interest that it knows of us.
         theirs: whose records it wants, as far as we know.
@@ -57,6 +60,8 @@ class _Peer:
     busy: bool
     compared_at: float
     wanted_at: float | None = None
+    wait_s: float = 0.0
+    failures: int = 0
     nonce: int = 0
     n_cells: int = FIRST_CELLS
     told: bytes = b""
@@ -102,28 +107,24 @@ class Comparing:
         """Forget a peer that is gone."""
         self._peers.pop(peer, None)
 
-    def poke(self, at: float, peers: int = 1) -> None:
-        """Compare with a few random peers at some time: they see what is new here and ask back."""
+    def poke(self, now: float, wait_s: float, peers: int = 1) -> None:
+        """Compare with a few random peers after some time: they see what is new here and ask back."""
         for peer in self._random(peers):
-            self._want(self._peers[peer], at)
+            _want(self._peers[peer], now, wait_s)
 
-    @staticmethod
-    def _want(state: _Peer, at: float) -> None:
-        state.wanted_at = at if state.wanted_at is None else min(state.wanted_at, at)
-
-    def found(self, at: float) -> None:
-        """Something had come by comparison alone: compare often again, and with several peers at some time."""
+    def found(self, now: float, wait_s: float) -> None:
+        """Something had come by comparison alone: compare often again, and with several peers after some time."""
         self._interval_s = self._config.anti_entropy_s
-        self.poke(at, _POKED_PEERS)
+        self.poke(now, wait_s, _POKED_PEERS)
 
     def due(self, now: float) -> list[tuple[PeerId, Question]]:
         """Return what to ask whom now."""
         if self._peers and passed(now, self._last_at, self._interval_s):
             self._last_at = now
             self._interval_s = min(2 * self._interval_s, self._config.anti_entropy_max_s)
-            self._want(self._peers[self._random(1)[0]], now)
+            self.poke(now, 0.0)
         if self._refresh_interest():
-            self.found(now)
+            self.found(now, 0.0)
         requests = []
         for peer, state in self._peers.items():
             if self._is_due(state, now):
@@ -134,7 +135,7 @@ class Comparing:
     def _is_due(self, state: _Peer, now: float) -> bool:
         if state.busy or state.wanted_at is None:
             return False
-        waits = 0 < state.wanted_at - now <= self._config.poke_after_s  # a clock that ran backwards postpones nothing
+        waits = 0 < state.wanted_at - now <= state.wait_s  # a clock that ran backwards postpones nothing
         return not waits and passed(now, state.compared_at, self._config.compare_gap_s)
 
     def _begin(self, state: _Peer) -> Question:
@@ -173,7 +174,7 @@ class Comparing:
             return (), None
         match answer:
             case Entries(entries):
-                state.busy = False
+                state.busy, state.failures = False, 0
                 return entries, None
             case MoreCells(n_cells) if n_cells > state.n_cells:
                 state.n_cells = n_cells
@@ -184,10 +185,12 @@ class Comparing:
         return (), None
 
     def failed(self, peer: PeerId, now: float) -> None:
-        """A peer did not answer; it is asked again later."""
-        if peer in self._peers:
-            self._peers[peer].busy = False
-            self._want(self._peers[peer], now)
+        """A peer did not answer; it is asked again later, and later each time."""
+        state = self._peers.get(peer)
+        if state is not None:
+            wait_s = min(self._config.compare_gap_s * 2.0**state.failures, self._config.anti_entropy_max_s)
+            state.busy, state.failures = False, min(state.failures + 1, _MAX_DOUBLINGS)
+            _want(state, now, wait_s)
 
     # -- answering -------------------------------------------------------------------------------
 
@@ -228,7 +231,7 @@ class Comparing:
         difference = (int(theirs.ids[0]), int(ours.ids[0]))
         if state is not None and difference != state.last_difference:
             state.last_difference = difference
-            self._want(state, now)
+            _want(state, now, 0.0)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -248,6 +251,11 @@ class Comparing:
             return False
         self._authors, self._mine = authors, read_interest(interest_of(authors))
         return True
+
+
+def _want(state: _Peer, now: float, wait_s: float) -> None:
+    if state.wanted_at is None or now + wait_s < state.wanted_at:
+        state.wanted_at, state.wait_s = now + wait_s, wait_s
 
 
 def passed(now: float, since: float, seconds: float) -> bool:

@@ -46,10 +46,11 @@ _CELLS_A_MESSAGE = 64  # to peel a large table that somebody made up takes as lo
 
 @dataclass(slots=True)
 class _Peer:
-    """A connected peer: whether it said which of my versions it knows, and when it was asked."""
+    """A connected peer: whether it said which of my versions it knows, when it was asked, and when it is again."""
 
     told_own: bool
     own_asked_at: float
+    own_wait_s: float
 
 
 class Gossip:
@@ -115,7 +116,7 @@ class Gossip:
         if self._standings.is_shut_out(peer, now):
             self._refuse(Rejected.SHUT_OUT)
             return [Disconnect(peer)]
-        self._peers[peer] = _Peer(told_own=False, own_asked_at=now)
+        self._peers[peer] = _Peer(told_own=False, own_asked_at=now, own_wait_s=self._config.own_retry_s)
         return [self._request(peer, AskOwn()), self._request(peer, self._comparing.meet(peer, now))]
 
     def on_peer_gone(self, peer: PeerId) -> list[Effect]:
@@ -162,7 +163,7 @@ class Gossip:
     def _spread(self, new: Sequence[Statement], convicted: Sequence[PeerId]) -> list[Effect]:
         effects = self._changed(new, convicted)
         self._announce(new, convicted)
-        self._comparing.poke(self._clock() + self._config.poke_after_s)
+        self._comparing.poke(self._clock(), self._config.poke_after_s)
         return effects
 
     # -- messages in -----------------------------------------------------------------------------
@@ -285,8 +286,9 @@ class Gossip:
         effects += self._announcements()
         effects += [self._request(peer, request) for peer, request in self._comparing.due(now)]
         for peer, state in self._peers.items():
-            if not state.told_own and passed(now, state.own_asked_at, self._config.own_retry_s):
+            if not state.told_own and passed(now, state.own_asked_at, state.own_wait_s):
                 state.own_asked_at = now
+                state.own_wait_s = min(2 * state.own_wait_s, self._config.anti_entropy_max_s)
                 effects.append(self._request(peer, AskOwn()))
             effects.extend(self._pull(peer))
         return effects
@@ -341,7 +343,7 @@ class Gossip:
         self._announce([], [author for author in convicted if claims[author][0] != EQUIVOCATED])
         unpushed = [author for author in _authors(new, convicted) if not claims[author][1]]
         if unpushed:
-            self._comparing.found(self._clock() + self._config.poke_after_s)
+            self._comparing.found(self._clock(), self._config.poke_after_s)
         return effects
 
     # -- inside ----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ class GossipConfig:
         compare_gap_s: least time between two comparisons with the same peer.
         poke_after_s: time that push has before stores are compared because of news.
         retry_s: time before the second try to pull a record from a peer; it doubles with each.
-        own_retry_s: time between two questions for the own version to a peer that has not answered.
+        own_retry_s: time before the second question for the own version to a peer that has not answered; it doubles.
         max_tries: tries to pull an announced record from one peer.
         max_ahead_s: records issued further in the future are refused.
         refused_s: for how long a record that was refused or evicted is not pulled again.

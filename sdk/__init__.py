@@ -11,6 +11,7 @@ from sdk.errors import (
     StoreCorrupted,
     UnknownItem,
 )
+from sdk.interest import InterestConfig
 from sdk.recommendation import Reason, ReasonKind, Recommendation
 from sdk.recommender import Recommender, RecommenderConfig
 from sdk.sharing import SharingPolicy
@@ -21,6 +22,7 @@ __all__ = [
     "BlendConfig",
     "Closed",
     "DeviceFolderInvalid",
+    "InterestConfig",
     "InvalidInput",
     "NotConnected",
     "Reason",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -243,6 +245,26 @@ def test_a_frontier_that_grew_is_told_at_the_next_tick() -> None:
     wanted.add(BEN.peer_id)
     lab.now += 1
     assert TellInterest(interest_of(wanted)) in questions(lab.core.tick())
+
+
+def test_a_peer_that_does_not_answer_is_asked_ever_more_rarely() -> None:
+    lab = Lab(anti_entropy_s=1e6, anti_entropy_max_s=1e6)
+    (question,) = comparisons(lab.meet())
+    times = [lab.now]
+    lab.core.on_request_failed(PEER.peer_id, question.data)
+    while len(times) < 8:
+        lab.now += 0.25
+        for question in comparisons(lab.core.tick()):
+            times.append(lab.now)
+            lab.core.on_request_failed(PEER.peer_id, question.data)
+    waits = [later - earlier for earlier, later in pairwise(times)]
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
+    lab.now -= 1e6  # a clock that ran backwards postpones nothing
+    (question,) = comparisons(lab.core.tick())
+    lab.core.on_response(PEER.peer_id, question.data, messages.encode_comparison(Entries(())))
+    lab.core.relay([record(ANN, 1)])
+    lab.now += 1
+    assert len(comparisons(lab.core.tick())) == 1
 
 
 def test_a_small_table_grows_until_the_difference_fits() -> None:
