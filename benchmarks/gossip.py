@@ -154,10 +154,7 @@ def traffic_table(found: dict[tuple[int, str], tuple[int, list[Traffic]]], argum
     for (n, way), (pushed, traffic) in found.items():
         days = [mean(t.days[day] for t in traffic) for day in range(DAYS)]
         judged = [t.likeness for t in traffic if t.likeness]
-        alike = [
-            f"{mean(t[walks].guided for t in judged):.2f} ({mean(t[walks].chance for t in judged):.2f})"
-            for walks in WALKS
-        ]
+        alike = [_alike([likeness[walks] for likeness in judged]) for walks in WALKS]
         held, fresh = mean(t.held for t in traffic), mean(t.fresh for t in traffic)
         sizes = [f"{value / 1024:,.0f}" for value in (pushed, *days)]
         table.add_row(f"{n:,}", way, f"{held:.0f}", f"{fresh:.1%}", *sizes, f"{days[1] / pushed:.1%}", *alike)

@@ -47,7 +47,7 @@ def write_key_file(path: Path, seed: bytes, public: bytes, passphrase: str | Non
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    _sync_folder(path.parent)
 
 
 def read_key_file(path: Path, passphrase: str | None) -> tuple[bytes, bytes]:
@@ -90,7 +90,7 @@ def is_sealed(path: Path) -> bool:
         return False
 
 
-def sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Make a rename in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -313,11 +313,6 @@ class RecordStore:
         """Size of all statements."""
         return self._index.n_bytes
 
-    @property
-    def fullness(self) -> float:
-        """How much of the room is taken, 0 to 1: of authors or of bytes, whichever is more."""
-        return max(len(self) / self._max_authors, self.n_bytes / self._max_bytes)
-
     def distrusted(self) -> frozenset[PeerId]:
         """Return the authors who equivocated."""
         with self._lock:
