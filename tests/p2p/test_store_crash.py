@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from p2p.identity import Identity
 from p2p.record import open_record
 from p2p.store import RecordStore
@@ -77,7 +75,6 @@ def test_a_killed_process_loses_nothing_that_was_acknowledged(tmp_path: Path) ->
         acknowledged = version
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no RLIMIT_FSIZE")
 def test_a_full_disk_refuses_and_keeps_what_is_there(tmp_path: Path) -> None:
     path = tmp_path / "records.db"
     process = writer(path, 1, max_bytes=200_000)
