@@ -150,14 +150,21 @@ def _port_of(address: str) -> int:
 
 
 def expanded(addresses: Sequence[str]) -> list[str]:
-    """Replace the address that stands for all interfaces by those that the interfaces have."""
+    """Replace the address that stands for all interfaces by those that the interfaces have.
+
+    Loopback is left out where there is another one: on a different machine it names that machine itself.
+    """
     own: list[str] = []
     for address in addresses:
         if "/0.0.0.0/" in address:
             own += [address.replace("/0.0.0.0/", f"/{ip}/") for ip in _interface_ips()]
         else:
             own.append(address)
-    return own
+    return [address for address in own if not _is_loopback(address)] or own
+
+
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address.split("/")[2]).is_loopback
 
 
 def _interface_ips() -> list[str]:

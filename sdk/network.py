@@ -5,6 +5,7 @@ Records that were received stay on disk, so the trust walk works offline and fro
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 from p2p import (
@@ -29,6 +30,8 @@ from sdk.social import SocialGraph
 from sdk.store import Opinion, StoredEvent
 
 TransportFactory = Callable[[Identity], Transport]
+
+logger = logging.getLogger("meritrec.sdk")
 
 
 def libp2p_transport(identity: Identity) -> Transport:
@@ -102,8 +105,12 @@ class Network:
         return list(self._addresses)
 
     def _found(self, address: str) -> None:
+        """Dial what the local network announced; a device announces several addresses, and not all of them answer."""
         if self._node is not None:
-            self._node.dial(address)
+            try:
+                self._node.dial(address)
+            except ConnectFailed as error:
+                logger.debug("found on the local network, but not reached: %s", error)
 
     def _dial(self, node: PeerNode, peers: Sequence[str]) -> None:
         failures = []

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p2p import lan
 from p2p.errors import TransportUnavailable
 from p2p.lan import SERVICE, LanDiscovery, addresses_in, expanded, text_of
 
@@ -131,10 +132,27 @@ def test_only_few_addresses_of_one_record_count() -> None:
     assert addresses_in(raw) == many[:8]
 
 
-def test_the_address_of_all_interfaces_is_replaced() -> None:
+@pytest.mark.parametrize(
+    ("interfaces", "announced"),
+    [
+        (["127.0.0.1"], ["127.0.0.1"]),
+        (["127.0.0.1", "192.168.1.7", "10.0.0.2"], ["192.168.1.7", "10.0.0.2"]),
+    ],
+)
+def test_all_interfaces_become_those_that_others_can_reach(
+    interfaces: list[str], announced: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lan, "_interface_ips", lambda: interfaces)
     everywhere = SMALL.replace("127.0.0.1", "0.0.0.0")
-    assert SMALL in expanded([everywhere])
+    assert expanded([everywhere]) == [SMALL.replace("127.0.0.1", ip) for ip in announced]
+
+
+def test_an_address_of_one_interface_stays() -> None:
     assert expanded([SMALL]) == [SMALL]
+
+
+def test_the_interfaces_of_this_machine_are_found() -> None:
+    assert "127.0.0.1" in lan._interface_ips()
 
 
 @needs_multicast

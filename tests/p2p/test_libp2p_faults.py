@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -146,6 +147,37 @@ def test_a_bad_request_is_refused_without_an_answer(start: Callable[..., Peer], 
         assert await read_to_the_end(stream) == b""
 
     assert as_raw_host(victim, attack)
+    still_works(victim, witness)
+
+
+NO_TEXT = b"\x13/multistream/1.0.0\n\x05\xff\xfe\xfd\xfc\n"
+
+
+def test_a_stream_negotiated_in_bytes_that_are_no_text_is_reset(start: Callable[..., Peer]) -> None:
+    victim, witness = start(), start()
+    witness.transport.connect(victim.address)
+
+    async def attack(host: Any, target: Any) -> None:
+        (connection,) = host.get_network().get_connections(target)
+        stream = await connection.muxed_conn.open_stream()  # below the negotiation, which this peer does its own way
+        await stream.write(NO_TEXT)
+        await read_to_the_end(stream)
+
+    assert as_raw_host(victim, attack)
+    still_works(victim, witness)
+
+
+def test_a_connection_negotiated_in_bytes_that_are_no_text_is_closed(start: Callable[..., Peer]) -> None:
+    victim, witness = start(), start()
+    witness.transport.connect(victim.address)
+    parts = victim.address.split("/")
+    with socket.create_connection((parts[2], int(parts[4])), timeout=PATIENCE_S) as raw:
+        raw.sendall(NO_TEXT)
+        try:
+            while raw.recv(4096):
+                continue
+        except ConnectionResetError:  # closed with bytes unread
+            raw.close()
     still_works(victim, witness)
 
 

@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,11 +22,14 @@ from libp2p.crypto.x25519 import create_new_key_pair as new_x25519_pair
 from libp2p.network.config import ConnectionConfig
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import info_from_p2p_addr
+from libp2p.peer.peerstore import env_to_send_in_RPC
+from libp2p.pubsub import utils as pubsub_utils
 from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as NoiseTransport
+from libp2p.stream_muxer.yamux.yamux import YamuxStream
 from libp2p.tools.anyio_service import background_trio_service
 from libp2p.utils import encode_varint_prefixed
 from multiaddr import Multiaddr
@@ -59,6 +63,23 @@ async def unguarded(**options: Any) -> AsyncIterator[tuple[Any, Any]]:
         await pubsub.subscribe(TOPIC)
         yield host, pubsub
         await host.close()
+
+
+@asynccontextmanager
+async def peer_of(victim: Any) -> AsyncIterator[Any]:
+    """A plain host without pubsub that is connected to `victim`."""
+    peer = plain_host()
+    async with peer.run([Multiaddr(LOOPBACK)]):
+        await peer.connect(info_from_p2p_addr(Multiaddr(str(victim.get_addrs()[0]))))
+        yield peer
+
+
+async def until(condition: Callable[[], bool], within_s: float = PATIENCE_S) -> bool:
+    """Wait for what nothing in the library tells of; return whether it came about."""
+    with trio.move_on_after(within_s):
+        while not condition():
+            await trio.sleep(0.01)
+    return condition()
 
 
 def dies_of(attack: Callable[[Any, Any], Awaitable[None]], prepare: Callable[[Any, Any], None] | None = None) -> str:
@@ -137,6 +158,50 @@ def test_a_stream_handler_that_raises_ends_the_host() -> None:
     assert "ZeroDivisionError" in ended, MENDED.format("guard_stream_handlers")
 
 
+def test_a_negotiation_in_bytes_that_are_no_text_ends_the_host() -> None:
+    async def attack(peer: Any, victim: Any) -> None:
+        (connection,) = peer.get_network().get_connections(victim)
+        stream = await connection.muxed_conn.open_stream()  # below the negotiation, which this peer does its own way
+        await stream.write(b"\x13/multistream/1.0.0\n\x05\xff\xfe\xfd\xfc\n")
+
+    ended = dies_of(attack)
+    assert UnicodeDecodeError.__name__ in ended, MENDED.format("guard_stream_handlers")
+
+
+def test_an_rpc_while_the_router_stops_raises() -> None:
+    """Between the end of the service's last task and its own, it calls itself running and takes no more tasks."""
+    rpc = encode_varint_prefixed(message(data=b"x", from_id=b"x", seqno=bytes(8)))
+    unread = bytearray(rpc)
+    raised: list[Exception] = []
+
+    async def main() -> None:
+        with trio.fail_after(PATIENCE_S):
+            async with unguarded() as (victim, pubsub):
+
+                async def read(length: int) -> bytes:
+                    """One RPC after the other, one in each turn of the scheduler, so that one falls into the gap."""
+                    if not unread:
+                        pubsub.manager.cancel()
+                        await trio.lowlevel.checkpoint()
+                        unread.extend(rpc)
+                    taken = bytes(unread[:length])
+                    del unread[:length]
+                    return taken
+
+                connection = SimpleNamespace(peer_id=victim.get_id())
+                try:
+                    await pubsub.stream_handler(
+                        SimpleNamespace(read=read, muxed_conn=connection, metric_send_channel=None)
+                    )
+                except RuntimeError as error:
+                    raised.append(error)
+
+    trio.run(main)
+    assert [str(error) for error in raised] == ["Nursery is closed to new arrivals"], MENDED.format(
+        "the check for a stopping manager in SafePubsub.continuously_read_stream"
+    )
+
+
 def test_a_peer_that_returns_while_its_old_connection_is_listed_never_hears_our_subscription() -> None:
     keys = create_new_key_pair()
 
@@ -198,6 +263,19 @@ def test_two_hosts_listen_on_one_port_without_an_error() -> None:
     trio.run(main)  # raises when it is mended: remove refuse_taken_address from p2p.libp2p_guard
 
 
+def test_a_host_that_cannot_listen_does_not_say_so() -> None:
+    listened: list[Any] = []
+
+    async def main(address: Multiaddr) -> None:
+        host = plain_host()
+        async with host.run([address]):
+            listened.extend(host.get_transport_addrs())
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # without SO_REUSEPORT: nobody else can have its port
+        trio.run(main, Multiaddr(f"/ip4/127.0.0.1/tcp/{taken.getsockname()[1]}"))  # raises when it is mended
+    assert listened == [], MENDED.format("refuse_taken_address, if two hosts cannot share a port either")
+
+
 def test_sequence_numbers_begin_with_the_second_and_so_repeat_after_a_restart() -> None:
     def started() -> Any:
         router = GossipSub(protocols=[MESH_PROTOCOL], degree=6, degree_low=4, degree_high=12)
@@ -228,6 +306,58 @@ def test_the_auto_connector_dials_what_peers_advertise_though_no_connections_are
 
     trio.run(main)
     assert dialled, MENDED.format("disable_auto_connector")
+
+
+def test_each_rpc_costs_a_check_of_the_same_signed_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[bytes] = []
+    original = pubsub_utils.consume_envelope
+
+    def counted(envelope: bytes, domain: str) -> Any:
+        checked.append(envelope)
+        return original(envelope, domain)
+
+    async def main() -> None:
+        with trio.fail_after(PATIENCE_S):
+            async with unguarded() as (victim, _), peer_of(victim) as peer:
+                record, _ = env_to_send_in_RPC(peer)
+                rpc = encode_varint_prefixed(rpc_pb2.RPC(senderRecord=record).SerializeToString())
+                stream = await peer.new_stream(victim.get_id(), [MESH_PROTOCOL])
+                for _ in range(10):
+                    await stream.write(rpc)
+                await until(lambda: len(checked) >= 10, 3.0)
+
+    monkeypatch.setattr(pubsub_utils, "consume_envelope", counted)
+    trio.run(main)
+    assert len(checked) >= 10, MENDED.format("cache_signed_records")
+    assert len(set(checked)) == 1
+
+
+def test_each_small_read_sends_a_window_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    updates: list[int] = []
+    original = YamuxStream.send_window_update
+
+    async def counted(self: Any, increment: int, *arguments: Any, **options: Any) -> None:
+        updates.append(increment)
+        await original(self, increment, *arguments, **options)
+
+    async def echo(stream: Any) -> None:
+        while data := await stream.read(64):
+            await stream.write(data)
+
+    async def main() -> None:
+        with trio.fail_after(PATIENCE_S):
+            async with unguarded() as (victim, _), peer_of(victim) as peer:
+                victim.set_stream_handler(ECHO, echo)
+                stream = await peer.new_stream(victim.get_id(), [ECHO])
+                updates.clear()
+                for _ in range(50):
+                    await stream.write(b"hi")
+                    assert await stream.read(64) == b"hi"
+                await stream.reset()
+
+    monkeypatch.setattr(YamuxStream, "send_window_update", counted)
+    trio.run(main)
+    assert len(updates) >= 50, MENDED.format("batch_window_updates")
 
 
 def test_what_ended_a_host_is_told_apart() -> None:
