@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 
 from device_runtime import CATALOG_FILE, MODEL_FILE, Catalog, ModelInputs, beam_search, open_session, read_files
-from server_training.code_index import CodeIndex
-from server_training.run_folder import Run
-from server_training.split import Stage
-from server_training.windows import history_windows
+from server_training.data.split import Stage
+from server_training.models.code_index import CodeIndex
+from server_training.training.run_folder import Run
+from server_training.training.windows import history_windows
 
 _USERS = 200
 

@@ -16,8 +16,8 @@ from typing import TypeAlias
 from device_runtime import DeviceError
 from server_training import commands
 from server_training.errors import TrainingError
-from server_training.model import ModelConfig
-from server_training.train import TrainConfig
+from server_training.models.generative import ModelConfig
+from server_training.training.train import TrainConfig
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130

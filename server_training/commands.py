@@ -10,15 +10,14 @@ from pathlib import Path
 
 from device_runtime import MANIFEST_FILE, SIGNATURE_FILE, Manifest, PublisherKey, read_files, sign_bundle
 from device_runtime import signatures_from_bytes as read_signatures
-
-from .columns import REPORT_FILE
-from .console import console, counting_bar, training_bar
-from .errors import TrainingError
-from .model import ModelConfig
-from .prepare import prepare
-from .run_folder import RUN_FILE, Run, train_run
-from .sources_movielens import TERMS, fetch_movielens_wheel
-from .train import TrainConfig
+from server_training.console import console, counting_bar, training_bar
+from server_training.data.columns import REPORT_FILE
+from server_training.data.movielens_wheel import TERMS, fetch_movielens_wheel
+from server_training.data.prepare import prepare
+from server_training.errors import TrainingError
+from server_training.models.generative import ModelConfig
+from server_training.training.run_folder import RUN_FILE, Run, train_run
+from server_training.training.train import TrainConfig
 
 
 def prepare_command(arguments: argparse.Namespace) -> None:
@@ -49,7 +48,7 @@ def train_command(arguments: argparse.Namespace) -> None:
 
 def evaluate_command(arguments: argparse.Namespace) -> None:
     """Compare with the baselines."""
-    from .report import compare
+    from server_training.evaluation.report import compare
 
     comparison = compare(Run.open(arguments.run), tuple(arguments.at), seen_removed=not arguments.keep_seen)
     _print(comparison.to_dict(), arguments.json, comparison.table)
@@ -57,7 +56,7 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
 
 def export_command(arguments: argparse.Namespace) -> None:
     """Export an unsigned bundle."""
-    from .publish import ExportConfig, export_run  # imports ExecuTorch's exporter: seconds
+    from server_training.export.publish import ExportConfig, export_run  # imports ExecuTorch's exporter: seconds
 
     config = ExportConfig(
         arguments.namespace,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .train import EpochRecord
+from server_training.training.train import EpochRecord
 
 console = Console(stderr=True, soft_wrap=True)
 

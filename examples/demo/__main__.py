@@ -20,8 +20,8 @@ from examples.demo.pipeline import Source, leave_out, prepare_all, publish
 from examples.demo.report import write_report
 from examples.demo.summary import make_results, print_lists
 from server_training.console import console
+from server_training.data.movielens_wheel import TERMS, fetch_movielens_wheel
 from server_training.errors import TrainingError
-from server_training.sources_movielens import TERMS, fetch_movielens_wheel
 
 REPORT_FILE = "report.html"
 FIGURES_FILE = "figures.json"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device_runtime import Action
-from server_training.dataset import SequenceData
+from server_training.data.dataset import SequenceData
 
 N_REGULARS = 6
 N_SYBILS = 30

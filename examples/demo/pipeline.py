@@ -13,16 +13,16 @@ from typing import Any
 import polars as pl
 
 from device_runtime import PublisherKey, sign_bundle
-from server_training import columns as c
 from server_training.console import console, counting_bar, training_bar
-from server_training.dataset import SequenceData
-from server_training.evaluation import EvalResult
-from server_training.model import ModelConfig
-from server_training.prepare import prepare
-from server_training.publish import ExportConfig, ExportReport, export_run
-from server_training.report import compare
-from server_training.run_folder import Run, train_run
-from server_training.train import LOG_FILE, TrainConfig, TrainResult
+from server_training.data import columns as c
+from server_training.data.dataset import SequenceData
+from server_training.data.prepare import prepare
+from server_training.evaluation.full_ranking import EvalResult
+from server_training.evaluation.report import compare
+from server_training.export.publish import ExportConfig, ExportReport, export_run
+from server_training.models.generative import ModelConfig
+from server_training.training.run_folder import Run, train_run
+from server_training.training.train import LOG_FILE, TrainConfig, TrainResult
 
 
 @dataclass(frozen=True, slots=True)

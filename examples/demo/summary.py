@@ -12,8 +12,8 @@ from typing import Any
 from examples.demo.cast import Cast
 from examples.demo.network import ATTACKER, Gossiped
 from examples.demo.pipeline import Published, Source
-from server_training.dataset import SequenceData
-from server_training.report import MODEL
+from server_training.data.dataset import SequenceData
+from server_training.evaluation.report import MODEL
 
 Results = dict[str, Any]
 _PACKAGES = ("torch", "executorch", "libp2p", "numpy", "cryptography")

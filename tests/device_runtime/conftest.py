@@ -49,8 +49,8 @@ def exported() -> Exported:
     """The recommender itself, tiny and untrained, lowered as the server does it."""
     import torch
 
-    from server_training.lower import lower_xnnpack, methods_of
-    from server_training.model import GenerativeRecommender, ModelConfig
+    from server_training.export.lower import lower_xnnpack, methods_of
+    from server_training.models.generative import GenerativeRecommender, ModelConfig
 
     torch.manual_seed(0)
     config = ModelConfig(LEVELS, codebook_size=SIZE, history_length=LENGTH, width=WIDTH, layers=1)

@@ -33,8 +33,8 @@ def tiny() -> Program:
     """The recommender itself, tiny, lowered as the server does it."""
     import torch
 
-    from server_training.lower import lower_xnnpack, methods_of
-    from server_training.model import GenerativeRecommender, ModelConfig
+    from server_training.export.lower import lower_xnnpack, methods_of
+    from server_training.models.generative import GenerativeRecommender, ModelConfig
 
     torch.manual_seed(0)
     model = GenerativeRecommender(ModelConfig(3, codebook_size=8, history_length=8, width=16, layers=1)).eval()

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from examples.demo.cast import N_REGULARS, choose_cast
-from server_training import columns as c
-from server_training.dataset import SequenceData
+from server_training.data import columns as c
+from server_training.data.dataset import SequenceData
 
 
 def _data(users: int, likes: int) -> SequenceData:

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from device_runtime import PublisherKey, sign_bundle
-from server_training.model import ModelConfig
-from server_training.prepare import prepare
-from server_training.publish import ExportConfig, export_run
-from server_training.run_folder import Run, train_run
-from server_training.train import EpochRecord, TrainConfig
-from server_training.verify import VerifyLimits
+from server_training.data.prepare import prepare
+from server_training.export.publish import ExportConfig, export_run
+from server_training.export.verify import VerifyLimits
+from server_training.models.generative import ModelConfig
+from server_training.training.run_folder import Run, train_run
+from server_training.training.train import EpochRecord, TrainConfig
 
 NAMESPACE = "made"
 ITEMS = 200

@@ -23,8 +23,8 @@ from device_runtime import (
     write_bundle,
 )
 from sdk import Recommender, RecommenderConfig
-from server_training.lower import lower_xnnpack, methods_of
-from server_training.model import GenerativeRecommender, ModelConfig
+from server_training.export.lower import lower_xnnpack, methods_of
+from server_training.models.generative import GenerativeRecommender, ModelConfig
 
 ITEMS = 60
 BEAM = 32

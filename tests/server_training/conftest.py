@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server_training.dataset import SequenceData
-from server_training.prepare import prepare
-from server_training.split import Split, leave_last_out
+from server_training.data.dataset import SequenceData
+from server_training.data.prepare import prepare
+from server_training.data.split import Split, leave_last_out
 
 N_USERS, N_ITEMS, GENRES = 24, 20, ("Western Dust", "Space Opera")
 

@@ -12,18 +12,18 @@ import pytest
 import torch
 
 from device_runtime import Action, Bundle, HistoryEvent, PublisherKey, encode_history, sign_bundle
-from server_training import checkpoint
 from server_training.cli import main
+from server_training.data.prepare import prepare
+from server_training.data.split import Stage
 from server_training.errors import CheckpointInvalid, ExportRefused, TrainingError
-from server_training.model import ModelConfig
-from server_training.prepare import prepare
-from server_training.publish import ExportConfig, export_run
-from server_training.report import compare
-from server_training.run_folder import Run, train_run
-from server_training.split import Stage
-from server_training.train import LOG_FILE, MODEL_FILE, EpochRecord, TrainConfig
-from server_training.verify import VerifyLimits
-from server_training.windows import history_windows, training_windows
+from server_training.evaluation.report import compare
+from server_training.export.publish import ExportConfig, export_run
+from server_training.export.verify import VerifyLimits
+from server_training.models.generative import ModelConfig
+from server_training.training import checkpoint
+from server_training.training.run_folder import Run, train_run
+from server_training.training.train import LOG_FILE, MODEL_FILE, EpochRecord, TrainConfig
+from server_training.training.windows import history_windows, training_windows
 
 MODEL = ModelConfig(levels=2, codebook_size=8, history_length=6, width=16, layers=1, heads=2)
 TRAIN = TrainConfig(epochs=4, batch_size=8, validate_every=2, learning_rate=1e-2)

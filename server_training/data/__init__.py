@@ -1,0 +1,1 @@
+"""Interaction data: readers, the Parquet contract, sequences and splits."""

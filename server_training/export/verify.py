@@ -1,0 +1,172 @@
+"""Verification of an exported program: the `.pte` that a device will run, against the PyTorch model, on real inputs.
+
+Three comparisons, because each can fail alone: numbers (every method's outputs), lists (top-10 after beam search
+against exact scoring), and quality (Recall@10 and NDCG@10 over every evaluated user).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from device_runtime import Catalog, ModelInputs, Session, beam_search
+from server_training.data.split import Split, Stage
+from server_training.errors import ExportRefused
+from server_training.evaluation.full_ranking import EvalResult, evaluate_topk
+from server_training.evaluation.scorer import ModelScorer
+from server_training.export.lower import methods_of
+from server_training.models.generative import GenerativeRecommender
+from server_training.training.windows import Windows, catalog_rows, history_windows
+
+TOP = 10
+_FLIPS = 2  # so many near-ties may fall the other way: with few users that is more than any limit
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyLimits:
+    """Above these an export is refused.
+
+    Attributes:
+        max_abs_diff: largest difference of any output from the same quantised model run by PyTorch.
+        max_recall_loss: largest absolute loss of Recall@10 against the unquantised model.
+    """
+
+    max_abs_diff: float = 0.05
+    max_recall_loss: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What the comparisons found.
+
+    Attributes:
+        max_abs_diff: of all outputs of all methods, `.pte` against PyTorch running the same quantised weights.
+        max_abs_diff_float: the same against the unquantised model: what quantisation costs in numbers.
+        top10_overlap: mean share of common items, `.pte` with beam search against exact scoring, unquantised.
+        device: metrics of the `.pte` with beam search.
+        exact: metrics of the unquantised model with exact scoring of the whole catalog.
+        n_users: users compared.
+    """
+
+    max_abs_diff: float
+    max_abs_diff_float: float
+    top10_overlap: float
+    device: dict[str, float]
+    exact: dict[str, float]
+    n_users: int
+
+
+def verify(
+    session: Session,
+    model: GenerativeRecommender,
+    quantized: GenerativeRecommender,
+    catalog: Catalog,
+    split: Split,
+    beam_width: int,
+    limits: VerifyLimits,
+    progress: Callable[[int, int], None],
+) -> VerifyReport:
+    """Compare on every evaluated user's history before the test event.
+
+    Raises:
+        ExportRefused: a limit is exceeded; nothing may be published then.
+    """
+    windows = history_windows(split, Stage.TEST, catalog, model.config.history_length)
+    drift = _largest_difference(session, quantized, windows, beam_width)
+    drift_float = _largest_difference(session, model, windows, beam_width)
+    lists = _device_lists(session, catalog, split, windows, beam_width, progress)
+    device = evaluate_topk(lists, split)
+    exact_lists, exact = _exact(model, catalog, split)
+    report = VerifyReport(
+        drift, drift_float, _overlap(lists, exact_lists), device.metrics, exact.metrics, exact.n_users
+    )
+    _refuse_drift(report, limits)
+    return report
+
+
+def _refuse_drift(report: VerifyReport, limits: VerifyLimits) -> None:
+    if not report.max_abs_diff <= limits.max_abs_diff:
+        raise ExportRefused(
+            f"the exported program differs from PyTorch by {report.max_abs_diff:.4g} on the same weights and inputs "
+            f"(limit {limits.max_abs_diff}); the export is not to be trusted, report it with the versions installed"
+        )
+    loss = report.exact["recall@10"] - report.device["recall@10"]
+    if loss > limits.max_recall_loss + _FLIPS / report.n_users:
+        raise ExportRefused(
+            f"quantisation and beam search cost {loss:.4f} Recall@10 (limit {limits.max_recall_loss}); "
+            "export with --quantize fp32 or a wider --beam"
+        )
+
+
+def _largest_difference(
+    session: Session, model: GenerativeRecommender, windows: Windows, beam_width: int, samples: int = 64
+) -> float:
+    rows = sorted(set(np.linspace(0, len(windows) - 1, samples).astype(int).tolist()))
+    generator = torch.Generator().manual_seed(0)
+    worst = 0.0
+    with torch.no_grad():
+        for name, (module, example) in methods_of(model, beam_width).items():
+            module.eval()
+            for row in rows:
+                inputs: tuple[torch.Tensor, ...]
+                if name == "encode":
+                    batch = windows.take(torch.tensor([row]))
+                    inputs = (batch.codes, batch.actions, batch.gaps)
+                else:
+                    state = torch.randn(example[0].shape, generator=generator)
+                    prefix = torch.randint(0, model.config.codebook_size, example[1].shape, generator=generator)
+                    inputs = (state, prefix)
+                expected = module(*inputs)
+                outputs = session.run(name, *(i.numpy() for i in inputs))
+                for got, want in zip(outputs, expected if isinstance(expected, tuple) else (expected,), strict=True):
+                    worst = max(worst, float(np.abs(got - want.numpy()).max()))
+    return worst
+
+
+def _device_lists(
+    session: Session,
+    catalog: Catalog,
+    split: Split,
+    windows: Windows,
+    beam_width: int,
+    progress: Callable[[int, int], None],
+) -> NDArray[np.int64]:
+    """Top-10 per evaluated user as the device computes it, in item indices of the data."""
+    item_of_row = np.argsort(catalog_rows(split.data, catalog))
+    lists = np.full((len(windows), TOP), -1, dtype=np.int64)
+    for number, user in enumerate(split.users.tolist()):
+        batch = windows.take(torch.tensor([number]))
+        allowed = _unseen(split, user, catalog)
+        inputs = ModelInputs(batch.codes.numpy(), batch.actions.numpy(), batch.gaps.numpy())
+        found = beam_search(session, inputs, catalog, k=TOP, beam_width=beam_width, allowed=allowed)
+        lists[number, : len(found.rows)] = item_of_row[found.rows]
+        progress(number + 1, len(windows))
+    return lists
+
+
+def _unseen(split: Split, user: int, catalog: Catalog) -> NDArray[np.bool_]:
+    allowed = np.ones(len(catalog.ids), dtype=bool)
+    seen = split.data.items[split.history(user, Stage.TEST)]
+    allowed[[catalog.index_of(split.data.item_ids[item]) for item in np.unique(seen)]] = False
+    return allowed
+
+
+def _exact(model: GenerativeRecommender, catalog: Catalog, split: Split) -> tuple[NDArray[np.int64], EvalResult]:
+    scorer = ModelScorer(model, catalog, split, Stage.TEST)
+    scores = scorer.score(split.users)
+    for row, user in enumerate(split.users.tolist()):
+        scores[row, split.data.items[split.history(user, Stage.TEST)]] = -np.inf
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
+    # Who has seen nearly everything has fewer than ten items left.
+    lists = np.where(np.isneginf(np.take_along_axis(scores, best, axis=1)), -1, best)
+    return lists, evaluate_topk(lists, split)
+
+
+def _overlap(device: NDArray[np.int64], exact: NDArray[np.int64]) -> float:
+    """Mean share of the exact list that the device's list holds too; people with an empty exact list do not count."""
+    pairs = [(a[a >= 0], b[b >= 0]) for a, b in zip(device, exact, strict=True)]
+    return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in pairs if len(b)]))

@@ -1,0 +1,1 @@
+"""The networks: item encoders, backbones and decoding heads."""
