@@ -8,11 +8,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from device_runtime import CATALOG_FILE, MODEL_FILE, Catalog, ModelInputs, beam_search, open_session, read_files
+from device_runtime import (
+    CATALOG_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    Catalog,
+    ItemSearch,
+    Manifest,
+    open_session,
+    read_files,
+)
 from server_training.data.split import Stage
 from server_training.models.code_index import CodeIndex
+from server_training.models.heads import Items
 from server_training.training.run_folder import Run
 from server_training.training.windows import history_windows
 
@@ -38,30 +49,28 @@ def main() -> None:
     index, model = CodeIndex(catalog), run.model.eval()
     began = time.perf_counter()
     session = open_session(files[MODEL_FILE])
-    loading = (time.perf_counter() - began) * 1e3
-    width = session.methods["decode_1"].inputs[0].shape[0]
-    inputs = [
-        ModelInputs(
-            windows.codes[u : u + 1].numpy(), windows.actions[u : u + 1].numpy(), windows.gaps[u : u + 1].numpy()
-        )
-        for u in range(min(_USERS, len(windows)))
-    ]
+    manifest = Manifest.from_bytes(files[MANIFEST_FILE])
+    search = ItemSearch(session, catalog, manifest.head, manifest.state_width, manifest.beam_width)
+    opening = (time.perf_counter() - began) * 1e3
+    inputs = [windows.inputs(u, catalog) for u in range(min(_USERS, len(windows)))]
+    features = torch.from_numpy(catalog.features_of(np.arange(len(catalog))))
+    with torch.no_grad():
+        items = Items(index, model.items(index.codes, features))
 
     @torch.no_grad()
     def exact(user: int) -> object:
-        batch = windows.take(torch.tensor([user]))
-        states = model.states(batch.codes, batch.actions, batch.gaps)[:, -1]
-        return index.score_catalog(model, states).topk(10)
+        states = model.states(*(torch.from_numpy(array) for array in inputs[user].arrays()))[:, -1]
+        return model.head.scores(states, items).topk(10)
 
-    device = _times_ms(lambda u: beam_search(session, inputs[u], catalog, k=10, beam_width=width), len(inputs))
+    device = _times_ms(lambda u: search(inputs[u], 10), len(inputs))
     eager = _times_ms(exact, len(inputs))
     torch.set_num_threads(torch_threads)
     print(f"{'':>32}{'p50 ms':>10}{'p95 ms':>10}")
-    for name, times in ((f"{session.name}, beam {width}", device), ("PyTorch, float, exact scoring", eager)):
+    for name, times in ((f"{session.name}, {manifest.head}", device), ("PyTorch, float, exact scoring", eager)):
         print(f"{name:>32}{statistics.median(times):>10.2f}{sorted(times)[int(0.95 * (len(times) - 1))]:>10.2f}")
     ratio = statistics.median(eager) / statistics.median(device)
     print(
-        f"PyTorch / device {ratio:.1f}x; {len(catalog):,} items, 1 thread each; the program loaded in {loading:.0f} ms"
+        f"PyTorch / device {ratio:.1f}x; {len(catalog):,} items, 1 thread each; ready to answer after {opening:.0f} ms"
     )
 
 

@@ -5,6 +5,7 @@ from device_runtime.bundle import Bundle, BundleFacts, inspect_bundle
 from device_runtime.bundle_files import read_files
 from device_runtime.bundle_writer import file_entries, sign_bundle, write_bundle
 from device_runtime.catalog import Catalog
+from device_runtime.dense import ITEMS_AT_ONCE, ItemVectors, search_by_codes, search_by_vectors
 from device_runtime.errors import (
     BundleError,
     BundleExpired,
@@ -31,8 +32,10 @@ from device_runtime.manifest import (
     Manifest,
     TrainingData,
 )
-from device_runtime.ranker import ModelRanker
+from device_runtime.ranker import ModelRanker, expected_methods
+from device_runtime.search import HEADS, ItemSearch
 from device_runtime.sequence import (
+    MAX_SECONDS,
     N_ACTIONS,
     N_GAPS,
     Action,
@@ -41,13 +44,17 @@ from device_runtime.sequence import (
     encode_batch,
     encode_history,
     gap_buckets,
+    seconds_before,
 )
 from device_runtime.session import MethodInfo, Session, TensorSpec, open_session
 from device_runtime.signing import PublisherKey, Signature, signatures_from_bytes, verify_signatures
 
 __all__ = [
     "CATALOG_FILE",
+    "HEADS",
+    "ITEMS_AT_ONCE",
     "MANIFEST_FILE",
+    "MAX_SECONDS",
     "MODEL_FILE",
     "N_ACTIONS",
     "N_GAPS",
@@ -68,6 +75,8 @@ __all__ = [
     "Found",
     "HistoryEvent",
     "HistoryInvalid",
+    "ItemSearch",
+    "ItemVectors",
     "KeyFileInvalid",
     "Manifest",
     "ManifestInvalid",
@@ -86,11 +95,15 @@ __all__ = [
     "beam_search",
     "encode_batch",
     "encode_history",
+    "expected_methods",
     "file_entries",
     "gap_buckets",
     "inspect_bundle",
     "open_session",
     "read_files",
+    "search_by_codes",
+    "search_by_vectors",
+    "seconds_before",
     "sign_bundle",
     "signatures_from_bytes",
     "verify_signatures",

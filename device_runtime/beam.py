@@ -56,7 +56,8 @@ def beam_search(
     """Find the `k` most probable items among those allowed.
 
     Args:
-        session: runs `encode(codes, actions, gaps) -> (state [1, d], logits [1, K])` and, for each level l >= 1,
+        session: runs `encode(codes, features, actions, gaps, ages) -> (state [1, d], logits [1, K])` and, for
+            each level l >= 1,
             `decode_l(state [B, d], prefix [B, l]) -> logits [B, K]` with B = `beam_width`.
         inputs: one history (N = 1).
         catalog: the items.
@@ -70,17 +71,17 @@ def beam_search(
     if not 1 <= k <= beam_width:
         raise ModelFailed(f"k must be 1 to the model's beam width {beam_width}, got {k}")
     running = _running_count(allowed, len(catalog))
-    state, logits = _two(session.run("encode", inputs.codes, inputs.actions, inputs.gaps))
+    state, logits = _two(session.run("encode", *inputs.arrays()))
     size = catalog.codebook_size
     prefixes = np.zeros((1, 0), dtype=np.int64)
     scores: Floats = np.zeros(1, dtype=np.float32)
-    wide = np.repeat(_checked(state, (1, state.shape[-1])), beam_width, axis=0)
+    wide = np.repeat(checked(state, (1, state.shape[-1])), beam_width, axis=0)
     for level in range(catalog.levels):
         if level:
             (logits,) = session.run(f"decode_{level}", wide, _padded(prefixes, beam_width))
             logits = logits[: len(prefixes)]
         borders = catalog.next_borders(prefixes)
-        steps = _log_probs(_checked(logits, (len(prefixes), size)), np.diff(borders, axis=1) > 0)
+        steps = _log_probs(checked(logits, (len(prefixes), size)), np.diff(borders, axis=1) > 0)
         total = (scores[:, None] + steps).ravel()
         best = _best(total, np.diff(running[borders], axis=1).ravel() > 0, beam_width)
         prefixes = np.concatenate([prefixes[best // size], (best % size)[:, None]], axis=1)
@@ -128,7 +129,8 @@ def _padded(prefixes: NDArray[np.int64], beam_width: int) -> NDArray[np.int64]:
     return np.concatenate([prefixes, np.zeros((beam_width - len(prefixes), prefixes.shape[1]), dtype=np.int64)])
 
 
-def _checked(numbers: NDArray[np.generic], shape: tuple[int, ...]) -> Floats:
+def checked(numbers: NDArray[np.generic], shape: tuple[int, ...]) -> Floats:
+    """Return a model's output, or raise `ModelFailed` where it is not finite float32 of that shape."""
     if numbers.shape != shape or numbers.dtype != np.float32:
         raise ModelFailed(f"the model answered {numbers.dtype} {numbers.shape} where float32 {shape} was expected")
     result = numbers.astype(np.float32, copy=False)

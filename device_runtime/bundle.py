@@ -165,7 +165,9 @@ def _check_time_and_version(path: Path, manifest: Manifest, now: int, minimum_ve
 
 
 def _check_catalog(path: Path, manifest: Manifest, catalog: Catalog) -> None:
-    said = (manifest.n_items, manifest.levels, manifest.codebook_size)
-    found = (len(catalog), catalog.levels, catalog.codebook_size)
+    said = (manifest.n_items, manifest.levels, manifest.codebook_size, manifest.features)
+    found = (len(catalog), catalog.levels, catalog.codebook_size, len(catalog.scales))
     if said != found:
-        raise CatalogInvalid(f"{path}: the manifest says (items, levels, codebook) {said}, the catalog has {found}")
+        raise CatalogInvalid(
+            f"{path}: the manifest says (items, levels, codebook, features) {said}, the catalog has {found}"
+        )

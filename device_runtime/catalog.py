@@ -1,4 +1,4 @@
-"""The catalog of a bundle: items, their semantic IDs in sorted order, and titles.
+"""The catalog of a bundle: items, their semantic IDs in sorted order, a few numbers of their own, and titles.
 
 An item's semantic ID is L codes. Rows are sorted by code, so the items under a prefix are one range, found by binary
 search over packed integers; the set of allowed next codes needs no trie. The catalog knows nothing of models.
@@ -17,10 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from device_runtime.errors import CatalogInvalid, UnknownItem
 
-FORMAT = 1
+FORMAT = 2
 MAX_ITEMS = 4_000_000
 MAX_LEVELS = 8
 MAX_CODEBOOK = 4096
+MAX_FEATURES = 1024
 MAX_ID_BYTES = 256  # of UTF-8, as for titles
 MAX_TITLE_BYTES = 1024
 MAX_BYTES = 1 << 30
@@ -35,6 +36,8 @@ class Catalog:
         codes: uint16 [n, L], sorted lexicographically, distinct rows, each code < `codebook_size`.
         codebook_size: K.
         titles: one per row, or None when the catalog has none.
+        features: int8 [n, R], R >= 1: what an item's vector holds beside its codes; zero for an item without.
+        scales: float32 [R], finite: a feature's value is its number times the scale of its column.
 
     Raises:
         CatalogInvalid: any of this does not hold.
@@ -43,13 +46,17 @@ class Catalog:
     ids: tuple[str, ...]
     codes: NDArray[np.uint16]
     codebook_size: int
-    titles: tuple[str, ...] | None = None
+    titles: tuple[str, ...] | None
+    features: NDArray[np.int8]
+    scales: NDArray[np.float32]
     _row_of_id: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check everything that later code relies on."""
         _check_shape(self.ids, self.codes, self.codebook_size, self.titles)
-        self.codes.setflags(write=False)
+        _check_features(len(self.ids), self.features, self.scales)
+        for array in (self.codes, self.features, self.scales):
+            array.setflags(write=False)
         keys = self.packed
         if len(keys) > 1 and not (keys[1:] > keys[:-1]).all():
             raise CatalogInvalid("the catalog's semantic IDs must be distinct and sorted; export the bundle again")
@@ -60,7 +67,12 @@ class Catalog:
 
     @classmethod
     def build(
-        cls, ids: Sequence[str], codes: ArrayLike, codebook_size: int, titles: Sequence[str] | None = None
+        cls,
+        ids: Sequence[str],
+        codes: ArrayLike,
+        codebook_size: int,
+        titles: Sequence[str] | None = None,
+        features: ArrayLike | None = None,
     ) -> Catalog:
         """Make a catalog from rows in any order.
 
@@ -69,6 +81,7 @@ class Catalog:
             codes: integers [n, L].
             codebook_size: K.
             titles: n titles, or None.
+            features: finite numbers [n, R], rounded to 8 bits by column; one column of zeros when None.
 
         Raises:
             CatalogInvalid: see the class.
@@ -80,13 +93,23 @@ class Catalog:
             raise CatalogInvalid(f"expected {len(ids)} titles, got {len(titles)}")
         if array.size and not 0 <= array.min() <= array.max() < codebook_size:
             raise CatalogInvalid(f"codes must be 0 to {codebook_size - 1}, got {array.min()} to {array.max()}")
+        table = np.zeros((len(ids), 1), np.float32) if features is None else np.asarray(features, np.float32)
+        if table.ndim != 2 or len(table) != len(ids) or not table.shape[1] or not np.isfinite(table).all():
+            raise CatalogInvalid(f"expected finite features [{len(ids)}, R >= 1], got shape {table.shape}")
         order = np.lexsort(array.T[::-1])
+        small, scales = _rounded(table[order])
         return cls(
             tuple(ids[i] for i in order),
             array[order].astype(np.uint16),
             codebook_size,
             None if titles is None else tuple(titles[i] for i in order),
+            small,
+            scales,
         )
+
+    def with_features(self, features: ArrayLike) -> Catalog:
+        """Return the same items with other features, finite numbers [n, R] in this catalog's order."""
+        return Catalog.build(self.ids, self.codes, self.codebook_size, self.titles, features)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -113,6 +136,11 @@ class Catalog:
     def levels(self) -> int:
         """L, codes per item."""
         return int(self.codes.shape[1])
+
+    def features_of(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+        """Return float32 [..., R]: the features of `rows` [...]."""
+        values: NDArray[np.float32] = self.features[rows] * self.scales
+        return values
 
     @cached_property
     def packed(self) -> NDArray[np.int64]:
@@ -159,6 +187,8 @@ class Catalog:
             list(self.ids),
             self.codes.astype("<u2").tobytes(),
             None if self.titles is None else list(self.titles),
+            self.features.tobytes(),
+            self.scales.astype("<f4").tobytes(),
         ]
         packed: bytes = msgpack.packb(content)
         return packed
@@ -173,11 +203,13 @@ class Catalog:
         if len(data) > MAX_BYTES:
             raise CatalogInvalid(f"the catalog has {len(data)} bytes, at most {MAX_BYTES} are read")
         try:
-            version, levels, size, ids, codes, titles = msgpack.unpackb(data, strict_map_key=True)
+            fields = msgpack.unpackb(data, strict_map_key=True)
+            version = fields[0] if isinstance(fields, list) and fields else None
+            if version != FORMAT:
+                raise CatalogInvalid(f"the catalog has format {version!r}, this meritrec reads format {FORMAT}")
+            _, levels, size, ids, codes, titles, features, scales = fields
         except (ValueError, TypeError, msgpack.UnpackException) as error:
-            raise CatalogInvalid(f"the catalog is not a msgpack array of six fields ({error})") from error
-        if version != FORMAT:
-            raise CatalogInvalid(f"the catalog has format {version!r}, this meritrec reads format {FORMAT}")
+            raise CatalogInvalid(f"the catalog is not a msgpack array of eight fields ({error})") from error
         if not (_is_count(levels, MAX_LEVELS) and _is_count(size, MAX_CODEBOOK)):
             raise CatalogInvalid(f"the catalog says {levels!r} levels of {size!r} codes")
         if not isinstance(ids, list) or not isinstance(codes, bytes) or len(codes) != 2 * levels * len(ids):
@@ -185,7 +217,8 @@ class Catalog:
         if titles is not None and not isinstance(titles, list):
             raise CatalogInvalid("the catalog's titles are not a list")
         array = np.frombuffer(codes, dtype="<u2").reshape(len(ids), levels).astype(np.uint16)
-        return cls(tuple(ids), array, size, None if titles is None else tuple(titles))
+        table, units = _read_features(len(ids), features, scales)
+        return cls(tuple(ids), array, size, None if titles is None else tuple(titles), table, units)
 
 
 def pack(codes: NDArray[np.integer[Any]], codebook_size: int) -> NDArray[np.int64]:
@@ -194,6 +227,32 @@ def pack(codes: NDArray[np.integer[Any]], codebook_size: int) -> NDArray[np.int6
     for level in range(codes.shape[1]):
         packed = packed * codebook_size + codes[:, level].astype(np.int64)
     return packed
+
+
+def _rounded(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Round each column to -127..127 of its largest magnitude."""
+    scales = np.abs(table).max(axis=0, initial=0.0) / np.float32(127.0)
+    # Where the largest number is too small to be divided, the column counts as zero.
+    units = np.where(scales > 0, scales, 1.0).astype(np.float32)
+    return np.rint(table / units).astype(np.int8), units
+
+
+def _read_features(n: int, features: object, scales: object) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    if not isinstance(features, bytes) or not isinstance(scales, bytes) or len(scales) % 4:
+        raise CatalogInvalid("the catalog's features and scales are not bytes of the right length")
+    width = len(scales) // 4
+    if len(features) != n * width:
+        raise CatalogInvalid(f"the catalog has {n} items, {width} scales and {len(features)} features")
+    return np.frombuffer(features, np.int8).reshape(n, width), np.frombuffer(scales, "<f4").astype(np.float32)
+
+
+def _check_features(n: int, features: NDArray[np.int8], scales: NDArray[np.float32]) -> None:
+    if scales.ndim != 1 or not 1 <= len(scales) <= MAX_FEATURES:
+        raise CatalogInvalid(f"a catalog has 1 to {MAX_FEATURES} features per item, got scales {scales.shape}")
+    if features.shape != (n, len(scales)) or features.dtype != np.int8 or scales.dtype != np.float32:
+        raise CatalogInvalid(f"expected features int8 [{n}, {len(scales)}], got {features.dtype} {features.shape}")
+    if not np.isfinite(scales).all():
+        raise CatalogInvalid("the catalog's feature scales are not finite; export the bundle again")
 
 
 def _is_count(value: object, most: int) -> bool:

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from device_runtime.catalog import MAX_CODEBOOK, MAX_ITEMS, MAX_LEVELS
+from device_runtime.catalog import MAX_CODEBOOK, MAX_FEATURES, MAX_ITEMS, MAX_LEVELS
 from device_runtime.errors import ManifestInvalid
+from device_runtime.search import HEADS
 
-FORMAT = 1
+FORMAT = 2
 MAX_BYTES = 1 << 20
 MANIFEST_FILE = "manifest.json"
 SIGNATURE_FILE = "manifest.sig"
@@ -55,11 +56,12 @@ class Manifest:
         runtime: the ExecuTorch that made the program, such as "executorch 1.5.1".
         backend: delegate, such as "xnnpack".
         quantization: scheme, such as "8da8w".
+        head: how the model decodes, one of `HEADS`; see `search`.
         methods: names of the program's methods.
         history_length: T, events the model reads.
-        beam_width: B, hypotheses per decode step.
-        levels, codebook_size, n_items: L, K and n of the catalog.
-        state_width: d of the state between encode and decode.
+        beam_width: B, hypotheses per decode step, or candidates that are re-ranked.
+        levels, codebook_size, features, n_items: L, K, R and n of the catalog.
+        state_width: d of states and item vectors.
         catalog_namespace: peers with the same one mean the same items.
         metrics: what evaluation and verification measured.
         training_data: where the model comes from.
@@ -72,11 +74,13 @@ class Manifest:
     runtime: str
     backend: str
     quantization: str
+    head: str
     methods: tuple[str, ...]
     history_length: int
     beam_width: int
     levels: int
     codebook_size: int
+    features: int
     n_items: int
     state_width: int
     catalog_namespace: str
@@ -99,6 +103,7 @@ class Manifest:
             _require(_is_int(getattr(self, name), 0, 1 << 40), name, "Unix seconds")
         for name in ("runtime", "backend", "quantization", "catalog_namespace"):
             _require(_is_text(getattr(self, name)), name, "a text of 1 to 200 characters")
+        _require(self.head in HEADS, "head", f"one of {', '.join(HEADS)}")
         _require(bool(self.methods) and all(_is_text(m) for m in self.methods), "methods", "a list of names")
         _require(
             all(_is_text(n) and _is_number(v) for n, v in self.metrics.items()),
@@ -146,6 +151,7 @@ _COUNTS = {
     "beam_width": 1 << 12,
     "levels": MAX_LEVELS,
     "codebook_size": MAX_CODEBOOK,
+    "features": MAX_FEATURES,
     "n_items": MAX_ITEMS,
     "state_width": 1 << 16,
 }

@@ -8,11 +8,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from device_runtime.beam import beam_search
 from device_runtime.bundle import Bundle
 from device_runtime.catalog import Catalog
+from device_runtime.dense import ITEMS_AT_ONCE
 from device_runtime.errors import ModelFailed
 from device_runtime.manifest import Manifest
+from device_runtime.search import ItemSearch
 from device_runtime.sequence import HistoryEvent, encode_history
 from device_runtime.session import MethodInfo, Session, TensorSpec, open_session
 
@@ -29,10 +30,11 @@ class ModelRanker:
         self.manifest = manifest
         self.catalog = catalog
         self._session = session
-        for name, spec in _expected_methods(manifest).items():
+        for name, spec in expected_methods(manifest).items():
             found = session.methods.get(name)
             if found != spec:
                 raise ModelFailed(f"the program's method {name} is {found}, its manifest asks for {spec}; get it again")
+        self._search = ItemSearch(session, catalog, manifest.head, manifest.state_width, manifest.beam_width)
         self.rank_rows([], 1, now=0)
 
     @classmethod
@@ -57,13 +59,12 @@ class ModelRanker:
 
         Args:
             history: in time order; items outside the catalog are ignored.
-            k: how many; the beam width of the bundle is the most one call gives.
+            k: how many; a model that searches or re-ranks gives at most its beam width.
             now: Unix seconds of the request.
             allowed: bool [n], rows that may be returned; all when None.
         """
         inputs = encode_history(history, self.catalog, self.manifest.history_length, now)
-        width = self.manifest.beam_width
-        found = beam_search(self._session, inputs, self.catalog, k=min(k, width), beam_width=width, allowed=allowed)
+        found = self._search(inputs, k, allowed)
         return list(zip(found.rows.tolist(), found.log_probs.tolist(), strict=True))
 
     def rank(
@@ -88,16 +89,35 @@ class ModelRanker:
         self._session.close()
 
 
-def _expected_methods(manifest: Manifest) -> dict[str, MethodInfo]:
-    """Return what `beam_search` will call: the shapes follow from the manifest's sizes."""
+def expected_methods(manifest: Manifest) -> dict[str, MethodInfo]:
+    """Return what the searches will call: the shapes follow from the manifest's head and sizes."""
     m = manifest
-    history = TensorSpec("int64", (1, m.history_length))
-    codes = TensorSpec("int64", (1, m.history_length, m.levels))
-    state = TensorSpec("float32", (1, m.state_width))
-    expected = {"encode": MethodInfo((codes, history, history), (state, TensorSpec("float32", (1, m.codebook_size))))}
+    t, d, k = m.history_length, m.state_width, m.codebook_size
+    history, state, states = _integers(1, t), _numbers(1, d), _numbers(1, t, d)
+    inputs = (_integers(1, t, m.levels), _numbers(1, t, m.features), history, history, history)
+    items = (_integers(ITEMS_AT_ONCE, m.levels), _numbers(ITEMS_AT_ONCE, m.features))
+    keys = _numbers(ITEMS_AT_ONCE, d)
+    if m.head == "parallel":
+        return {"encode": MethodInfo(inputs, (_numbers(1, m.levels, k),))}
+    if m.head == "retrieval":
+        return {"encode": MethodInfo(inputs, (state,)), "items": MethodInfo(items, (keys,))}
+    if m.head == "retrieve-rank":
+        candidates = _numbers(1, m.beam_width, d)
+        return {
+            "encode": MethodInfo(inputs, (state, states)),
+            "items": MethodInfo(items, (keys, keys)),
+            "rank": MethodInfo((states, history, candidates), (_numbers(1, m.beam_width),)),
+        }
+    expected = {"encode": MethodInfo(inputs, (state, _numbers(1, k)))}
     for level in range(1, m.levels):
-        beam = TensorSpec("float32", (m.beam_width, m.state_width))
-        prefix = TensorSpec("int64", (m.beam_width, level))
-        logits = TensorSpec("float32", (m.beam_width, m.codebook_size))
-        expected[f"decode_{level}"] = MethodInfo((beam, prefix), (logits,))
+        beam = (_numbers(m.beam_width, d), _integers(m.beam_width, level))
+        expected[f"decode_{level}"] = MethodInfo(beam, (_numbers(m.beam_width, k),))
     return expected
+
+
+def _integers(*shape: int) -> TensorSpec:
+    return TensorSpec("int64", shape)
+
+
+def _numbers(*shape: int) -> TensorSpec:
+    return TensorSpec("float32", shape)

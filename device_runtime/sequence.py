@@ -1,15 +1,16 @@
 """Events become model inputs here, for training and for devices alike: one implementation, no train/serve skew.
 
-A history is a left-padded row of positions. Each position carries the item's codes, the action, and the time to the
-event after it in logarithmic buckets (for the last event: to the moment of the request), after HSTU (Zhai et al.,
-ICML 2024).
+A history is a left-padded row of positions. Each position carries the item's codes and features, the action, the time
+to the event after it in logarithmic buckets (for the last event: to the moment of the request), after HSTU (Zhai et
+al., ICML 2024), and how long before the request it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,15 +54,23 @@ class ModelInputs:
 
     Attributes:
         codes: int64 [N, T, L], pad code K where padded.
+        features: float32 [N, T, R], 0 where padded.
         actions: int64 [N, T], 0 where padded.
         gaps: int64 [N, T], 0 where padded.
+        ages: int64 [N, T], seconds before the request, 0 where padded or after it.
         dropped: events left out because the catalog does not hold their item.
     """
 
     codes: NDArray[np.int64]
+    features: NDArray[np.float32]
     actions: NDArray[np.int64]
     gaps: NDArray[np.int64]
+    ages: NDArray[np.int64]
     dropped: int = 0
+
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """Return the inputs in the order of the method."""
+        return self.codes, self.features, self.actions, self.gaps, self.ages
 
 
 def encode_batch(
@@ -93,8 +102,17 @@ def encode_batch(
     if (actions[real] < 1).any() or (actions[real] >= N_ACTIONS).any():
         raise HistoryInvalid(f"expected actions 1 to {N_ACTIONS - 1}")
     codes = np.where(real[..., None], catalog.codes[rows].astype(np.int64), catalog.codebook_size)
+    features = np.where(real[..., None], catalog.features_of(rows), np.float32(0))
     following = np.concatenate([at[:, 1:], now[:, None]], axis=1)
-    return ModelInputs(codes, np.where(real, actions, 0), np.where(real, gap_buckets(following - at), 0))
+    gaps = np.where(real, gap_buckets(following - at), 0)
+    ages = np.where(real, seconds_before(now[:, None], at), 0)
+    return ModelInputs(codes, features, np.where(real, actions, 0), gaps, ages)
+
+
+def seconds_before(now: NDArray[np.int64], at: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Seconds from `at` to `now`, never negative."""
+    seconds: NDArray[np.int64] = np.clip(now - at, 0, MAX_SECONDS)
+    return seconds
 
 
 def gap_buckets(seconds: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -128,7 +146,7 @@ def encode_history(events: Sequence[HistoryEvent], catalog: Catalog, length: int
         actions[0, -len(kept) :] = [int(event.action) for event in kept]
         at[0, -len(kept) :] = [_checked_time(event.at) for event in kept]
     inputs = encode_batch(rows, actions, at, np.array([_checked_time(now)], dtype=np.int64), catalog)
-    return ModelInputs(inputs.codes, inputs.actions, inputs.gaps, len(events) - len(known))
+    return replace(inputs, dropped=len(events) - len(known))
 
 
 def _checked_time(seconds: int) -> int:

@@ -9,15 +9,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TypeAlias
 
 from device_runtime import DeviceError
 from server_training import commands
 from server_training.errors import TrainingError
-from server_training.models.generative import ModelConfig
-from server_training.training.train import TrainConfig
+from server_training.run_config import shipped
+from server_training.training.processes import DEFAULT_TIMEOUT_S
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -90,7 +89,6 @@ def _prepare(subparsers: Subparsers) -> None:
 
 
 def _train(subparsers: Subparsers) -> None:
-    model, train = ModelConfig(), TrainConfig()
     parser = _add(
         subparsers,
         "train",
@@ -100,14 +98,30 @@ def _train(subparsers: Subparsers) -> None:
     parser.add_argument("data", type=Path, help="prepared folder")
     parser.add_argument("--out", type=Path, required=True, help="run folder")
     parser.add_argument("--fresh", action="store_true", help="discard what the run folder holds and start again")
-    for name, default in (*model.to_dict().items(), *asdict(train).items()):
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=type(default),
-            default=default,
-            metavar="N",
-            help="(default: %(default)s)",
-        )
+    parser.add_argument(
+        "--config",
+        metavar="NAME",
+        help=f"a .toml file, or one of {', '.join(shipped())} (default: the built-in defaults)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.NAME=VALUE",
+        help="change one setting, such as train.epochs=5; may be repeated",
+    )
+    parser.add_argument(
+        "--sharded",
+        action="store_true",
+        help="under torchrun: split the model over the processes (FSDP) instead of copying it (DDP)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=DEFAULT_TIMEOUT_S,
+        metavar="S",
+        help="under torchrun: seconds to wait for a process that does not answer (default: %(default)s)",
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 

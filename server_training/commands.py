@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
-from dataclasses import asdict, fields
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from device_runtime import MANIFEST_FILE, SIGNATURE_FILE, Manifest, PublisherKey, read_files, sign_bundle
 from device_runtime import signatures_from_bytes as read_signatures
@@ -14,10 +16,10 @@ from server_training.console import console, counting_bar, training_bar
 from server_training.data.columns import REPORT_FILE
 from server_training.data.movielens_wheel import TERMS, fetch_movielens_wheel
 from server_training.data.prepare import prepare
-from server_training.errors import TrainingError
-from server_training.models.generative import ModelConfig
+from server_training.errors import ConfigInvalid, TrainingError
+from server_training.run_config import RunConfig, changed, load_config
+from server_training.training.processes import Processes
 from server_training.training.run_folder import RUN_FILE, Run, train_run
-from server_training.training.train import TrainConfig
 
 
 def prepare_command(arguments: argparse.Namespace) -> None:
@@ -33,17 +35,45 @@ def prepare_command(arguments: argparse.Namespace) -> None:
 
 def train_command(arguments: argparse.Namespace) -> None:
     """Train, or resume."""
-    model = ModelConfig(**{f.name: getattr(arguments, f.name) for f in fields(ModelConfig)})
-    config = TrainConfig(**{f.name: getattr(arguments, f.name) for f in fields(TrainConfig)})
-    with training_bar() as bar:
-        result = train_run(arguments.data, arguments.out, model, config, bar, fresh=arguments.fresh)
+    config = changed(load_config(arguments.config) if arguments.config else RunConfig(), _overrides(arguments.set))
+    processes = Processes.join(timeout_s=arguments.timeout, alone_too=arguments.sharded)
+    with training_bar(shown=processes.first) as bar:
+        result = train_run(
+            arguments.data,
+            arguments.out,
+            config,
+            bar,
+            fresh=arguments.fresh,
+            processes=processes,
+            sharded=arguments.sharded,
+        )
+    processes.leave()
+    if not processes.first:
+        return
     summary = {
         "run": str(arguments.out),
         "parameters": result.parameters,
+        "epochs": result.epochs,
         "best_valid_ndcg_at_10": result.best_valid_ndcg_at_10,
         "resumed_from_epoch": result.resumed_from,
     }
     _print(summary, arguments.json, lambda: "\n".join(_lines(summary)))
+
+
+def _overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read `section.name=value`, the value as in TOML, or as text where it is no TOML value."""
+    sections: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        section, dot, name = path.partition(".")
+        if not (equals and dot and name):
+            raise ConfigInvalid(f"expected --set section.name=value, got {setting!r}")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        sections.setdefault(section, {})[name] = value
+    return sections
 
 
 def evaluate_command(arguments: argparse.Namespace) -> None:

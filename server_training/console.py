@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from server_training.training.train import EpochRecord
+from server_training.training.logs import EpochRecord
 
 console = Console(stderr=True, soft_wrap=True)
 
@@ -51,9 +51,10 @@ class TrainingBar:
 
 
 @contextmanager
-def training_bar() -> Iterator[TrainingBar]:
-    """Show training on stderr while the block runs."""
+def training_bar(*, shown: bool = True) -> Iterator[TrainingBar]:
+    """Show training on stderr while the block runs; of several processes only one should."""
     with progress_bar() as progress:
+        progress.disable = not shown
         yield TrainingBar(progress)
 
 

@@ -20,9 +20,11 @@ from server_training.data.prepare import prepare
 from server_training.evaluation.full_ranking import EvalResult
 from server_training.evaluation.report import compare
 from server_training.export.publish import ExportConfig, ExportReport, export_run
-from server_training.models.generative import ModelConfig
+from server_training.run_config import RunConfig
+from server_training.training.config import TrainConfig
+from server_training.training.logs import LOG_FILE
 from server_training.training.run_folder import Run, train_run
-from server_training.training.train import LOG_FILE, TrainConfig, TrainResult
+from server_training.training.train import TrainResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def leave_out(prepared: Path, folder: Path, users: Sequence[str]) -> Path:
 def publish(source: Source, data_folder: Path, folder: Path, epochs: int) -> Published:
     """Train, evaluate, quantise, export, verify and sign."""
     with training_bar() as bar:
-        trained = train_run(data_folder, folder / "run", ModelConfig(), TrainConfig(epochs=epochs), bar)
+        trained = train_run(data_folder, folder / "run", RunConfig(train=TrainConfig(epochs=epochs)), bar)
     run = Run.open(folder / "run")
     comparison = compare(run)
     console.print(comparison.table())

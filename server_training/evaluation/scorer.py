@@ -1,36 +1,76 @@
-"""The trained model as a `Scorer`: exact log-probabilities of the whole catalog, for full-ranking evaluation."""
+"""The trained model as a `Scorer`: exact scores of the whole catalog, for full-ranking evaluation."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from device_runtime import Catalog
 from server_training.data.split import Split, Stage
 from server_training.models.code_index import CodeIndex
-from server_training.models.generative import GenerativeRecommender
+from server_training.models.heads import Items, RetrieveRankHead
+from server_training.models.heads.ranker import CANDIDATES
+from server_training.models.items import FeatureTable
+from server_training.models.recommender import GenerativeRecommender
 from server_training.training.windows import catalog_rows, history_windows
+
+_BELOW = 1e4  # farther apart than any two logits
 
 
 class ModelScorer:
-    """Scores `split`'s evaluated users at one stage; build it once per model and stage."""
+    """Scores `split`'s evaluated users at one stage; build it once per model and stage.
 
-    def __init__(self, model: GenerativeRecommender, catalog: Catalog, split: Split, stage: Stage) -> None:
+    Args:
+        model: its mode is left as it was.
+        catalog: the items.
+        split: the users.
+        stage: which event is predicted.
+        features: those being trained; the catalog's own, rounded as on the device, when None.
+        candidates: how many a model that re-ranks re-ranks: all others stay behind them, as on the device.
+    """
+
+    def __init__(
+        self,
+        model: GenerativeRecommender,
+        catalog: Catalog,
+        split: Split,
+        stage: Stage,
+        features: FeatureTable | None = None,
+        *,
+        candidates: int = CANDIDATES,
+    ) -> None:
         self._model = model
         self._index = CodeIndex(catalog)
+        self._features = features
+        self._rounded = torch.from_numpy(catalog.features_of(np.arange(len(catalog))))
         self._rows = torch.from_numpy(catalog_rows(split.data, catalog))
         self._windows = history_windows(split, stage, catalog, model.config.history_length)
         self._place = np.full(split.data.n_users, -1, dtype=np.int64)
         self._place[split.users] = np.arange(len(split.users))
+        self._candidates = candidates
 
     @torch.no_grad()
     def score(self, user_indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return float32 [B, n_items] in the item order of the data; the model's mode is left as it was."""
-        batch = self._windows.take(torch.from_numpy(self._place[user_indices]))
+        """Return float32 [B, n_items] in the item order of the data."""
         training = self._model.training
         self._model.eval()
-        states = self._model.states(batch.codes, batch.actions, batch.gaps)[:, -1]
-        scores = self._index.score_catalog(self._model, states)[:, self._rows]
+        device = next(self._model.parameters()).device
+        features = self._rounded if self._features is None else self._features()
+        index = self._index.to(device)
+        items = Items(index, self._model.items(index.codes, features.to(device)))
+        batch = self._windows.take(self._place[user_indices]).to(device)
+        states = self._model.states_of(batch, items.vectors)
+        scores = self._model.head.scores(states[:, -1], items)
+        if isinstance(self._model.head, RetrieveRankHead):
+            scores = self._reranked(self._model.head, scores, states, batch.rows >= 0, items)
         self._model.train(training)
-        return scores.numpy()
+        found: NDArray[np.float32] = scores[:, self._rows.to(device)].cpu().numpy()
+        return found
+
+    def _reranked(self, head: RetrieveRankHead, scores: Tensor, states: Tensor, real: Tensor, items: Items) -> Tensor:
+        count = min(self._candidates, scores.shape[1])
+        candidates = scores.topk(count, dim=1).indices
+        ranked = head.rerank(states, real, states[:, -1], candidates, items)
+        return (scores - _BELOW).scatter(1, candidates, ranked)

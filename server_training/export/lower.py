@@ -8,29 +8,12 @@ from __future__ import annotations
 import warnings
 
 import executorch.kernels.quantized  # noqa: F401  (registers the int8 embedding operators)
-import torch
 from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 from executorch.exir import ExecutorchBackendConfig, to_edge_transform_and_lower
-from torch import Tensor, nn
 from torch.export import ExportedProgram, export
 
-from server_training.models.generative import DecodeMethod, EncodeMethod, GenerativeRecommender
-
-MethodInputs = dict[str, tuple[nn.Module, tuple[Tensor, ...]]]
-
-
-def methods_of(model: GenerativeRecommender, beam_width: int) -> MethodInputs:
-    """Return every exported method with example inputs of the static shapes it will have."""
-    c = model.config
-    codes = torch.zeros(1, c.history_length, c.levels, dtype=torch.int64)
-    # Distinct tensors: torch.export takes one tensor given twice for one input.
-    actions, gaps = (torch.ones(1, c.history_length, dtype=torch.int64) for _ in range(2))
-    methods: MethodInputs = {"encode": (EncodeMethod(model), (codes, actions, gaps))}
-    for level in range(1, c.levels):
-        state = torch.zeros(beam_width, c.width)
-        prefix = torch.zeros(beam_width, level, dtype=torch.int64)
-        methods[f"decode_{level}"] = (DecodeMethod(model, level), (state, prefix))
-    return methods
+from server_training.models.methods import methods_of
+from server_training.models.recommender import GenerativeRecommender
 
 
 def lower_xnnpack(model: GenerativeRecommender, beam_width: int) -> bytes:

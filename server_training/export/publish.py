@@ -20,9 +20,10 @@ from device_runtime import (
     write_bundle,
 )
 from server_training.errors import ConfigInvalid
-from server_training.export.lower import lower_xnnpack, methods_of
+from server_training.export.lower import lower_xnnpack
 from server_training.export.quantize import Quantization, quantized
 from server_training.export.verify import VerifyLimits, VerifyReport, verify
+from server_training.models.methods import methods_of
 from server_training.training.run_folder import Run
 
 _DAY_S = 86_400
@@ -119,11 +120,13 @@ def _manifest(run: Run, config: ExportConfig, report: VerifyReport, contents: di
         runtime=f"executorch {importlib.metadata.version('executorch')}",
         backend="xnnpack",
         quantization=config.quantization,
+        head=run.model.config.head,
         methods=tuple(methods_of(run.model, config.beam_width)),
         history_length=run.model.config.history_length,
         beam_width=config.beam_width,
         levels=run.catalog.levels,
         codebook_size=run.catalog.codebook_size,
+        features=len(run.catalog.scales),
         n_items=len(run.catalog),
         state_width=run.model.config.width,
         catalog_namespace=config.namespace,

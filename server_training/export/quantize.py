@@ -16,7 +16,7 @@ from torchao.quantization.granularity import PerAxis
 from torchao.quantization.quant_primitives import MappingType
 
 from server_training.errors import ConfigInvalid
-from server_training.models.generative import GenerativeRecommender
+from server_training.models.recommender import GenerativeRecommender
 
 Quantization = Literal["8da8w", "fp32"]
 

@@ -12,17 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from device_runtime import Catalog, ModelInputs, Session, beam_search
+from device_runtime import N_ACTIONS, Catalog, ItemSearch, Session
 from server_training.data.split import Split, Stage
 from server_training.errors import ExportRefused
 from server_training.evaluation.full_ranking import EvalResult, evaluate_topk
 from server_training.evaluation.scorer import ModelScorer
-from server_training.export.lower import methods_of
-from server_training.models.generative import GenerativeRecommender
+from server_training.models.methods import methods_of
+from server_training.models.recommender import GenerativeRecommender
 from server_training.training.windows import Windows, catalog_rows, history_windows
 
 TOP = 10
+_BATCH = 256
 _FLIPS = 2  # so many near-ties may fall the other way: with few users that is more than any limit
 
 
@@ -76,9 +78,10 @@ def verify(
         ExportRefused: a limit is exceeded; nothing may be published then.
     """
     windows = history_windows(split, Stage.TEST, catalog, model.config.history_length)
-    drift = _largest_difference(session, quantized, windows, beam_width)
-    drift_float = _largest_difference(session, model, windows, beam_width)
-    lists = _device_lists(session, catalog, split, windows, beam_width, progress)
+    drift = _largest_difference(session, quantized, windows, catalog, beam_width)
+    drift_float = _largest_difference(session, model, windows, catalog, beam_width)
+    search = ItemSearch(session, catalog, model.config.head, model.config.width, beam_width)
+    lists = _device_lists(search, catalog, split, windows, progress)
     device = evaluate_topk(lists, split)
     exact_lists, exact = _exact(model, catalog, split)
     report = VerifyReport(
@@ -103,23 +106,25 @@ def _refuse_drift(report: VerifyReport, limits: VerifyLimits) -> None:
 
 
 def _largest_difference(
-    session: Session, model: GenerativeRecommender, windows: Windows, beam_width: int, samples: int = 64
+    session: Session,
+    model: GenerativeRecommender,
+    windows: Windows,
+    catalog: Catalog,
+    beam_width: int,
+    samples: int = 64,
 ) -> float:
     rows = sorted(set(np.linspace(0, len(windows) - 1, samples).astype(int).tolist()))
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
     with torch.no_grad():
-        for name, (module, example) in methods_of(model, beam_width).items():
+        for name, (module, examples) in methods_of(model, beam_width).items():
             module.eval()
             for row in rows:
-                inputs: tuple[torch.Tensor, ...]
                 if name == "encode":
-                    batch = windows.take(torch.tensor([row]))
-                    inputs = (batch.codes, batch.actions, batch.gaps)
+                    inputs = tuple(torch.from_numpy(array) for array in windows.inputs(row, catalog).arrays())
                 else:
-                    state = torch.randn(example[0].shape, generator=generator)
-                    prefix = torch.randint(0, model.config.codebook_size, example[1].shape, generator=generator)
-                    inputs = (state, prefix)
+                    most = N_ACTIONS if name == "rank" else catalog.codebook_size
+                    inputs = tuple(_random(example, most, generator) for example in examples)
                 expected = module(*inputs)
                 outputs = session.run(name, *(i.numpy() for i in inputs))
                 for got, want in zip(outputs, expected if isinstance(expected, tuple) else (expected,), strict=True):
@@ -127,42 +132,40 @@ def _largest_difference(
     return worst
 
 
+def _random(example: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    if example.dtype.is_floating_point:
+        return torch.randn(example.shape, generator=generator)
+    return torch.randint(0, most, example.shape, generator=generator)
+
+
 def _device_lists(
-    session: Session,
-    catalog: Catalog,
-    split: Split,
-    windows: Windows,
-    beam_width: int,
-    progress: Callable[[int, int], None],
+    search: ItemSearch, catalog: Catalog, split: Split, windows: Windows, progress: Callable[[int, int], None]
 ) -> NDArray[np.int64]:
     """Top-10 per evaluated user as the device computes it, in item indices of the data."""
-    item_of_row = np.argsort(catalog_rows(split.data, catalog))
+    row_of_item = catalog_rows(split.data, catalog)
+    item_of_row = np.argsort(row_of_item)
     lists = np.full((len(windows), TOP), -1, dtype=np.int64)
     for number, user in enumerate(split.users.tolist()):
-        batch = windows.take(torch.tensor([number]))
-        allowed = _unseen(split, user, catalog)
-        inputs = ModelInputs(batch.codes.numpy(), batch.actions.numpy(), batch.gaps.numpy())
-        found = beam_search(session, inputs, catalog, k=TOP, beam_width=beam_width, allowed=allowed)
+        allowed = np.ones(len(catalog), dtype=bool)
+        allowed[row_of_item[split.data.items[split.history(user, Stage.TEST)]]] = False
+        found = search(windows.inputs(number, catalog), TOP, allowed)
         lists[number, : len(found.rows)] = item_of_row[found.rows]
         progress(number + 1, len(windows))
     return lists
 
 
-def _unseen(split: Split, user: int, catalog: Catalog) -> NDArray[np.bool_]:
-    allowed = np.ones(len(catalog.ids), dtype=bool)
-    seen = split.data.items[split.history(user, Stage.TEST)]
-    allowed[[catalog.index_of(split.data.item_ids[item]) for item in np.unique(seen)]] = False
-    return allowed
-
-
 def _exact(model: GenerativeRecommender, catalog: Catalog, split: Split) -> tuple[NDArray[np.int64], EvalResult]:
     scorer = ModelScorer(model, catalog, split, Stage.TEST)
-    scores = scorer.score(split.users)
-    for row, user in enumerate(split.users.tolist()):
-        scores[row, split.data.items[split.history(user, Stage.TEST)]] = -np.inf
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
-    # Who has seen nearly everything has fewer than ten items left.
-    lists = np.where(np.isneginf(np.take_along_axis(scores, best, axis=1)), -1, best)
+    lists = np.full((len(split.users), TOP), -1, dtype=np.int64)
+    for start in range(0, len(split.users), _BATCH):
+        users = split.users[start : start + _BATCH]
+        scores = scorer.score(users)
+        for row, user in enumerate(users.tolist()):
+            scores[row, split.data.items[split.history(user, Stage.TEST)]] = -np.inf
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
+        # Who has seen nearly everything has fewer than ten items left.
+        found = np.where(np.isneginf(np.take_along_axis(scores, best, axis=1)), -1, best)
+        lists[start : start + len(users), : found.shape[1]] = found
     return lists, evaluate_topk(lists, split)
 
 

@@ -1,9 +1,9 @@
 """The folder of one training run: which data, which semantic IDs, which settings, which weights.
 
 run.json         settings, data folder and hash, tokenizer report
-catalog.msgpack  items, semantic IDs and titles, in the device's format
+catalog.msgpack  items, semantic IDs, features and titles, in the device's format
 tokenizer.npz    codebooks, to give new items IDs without retraining
-checkpoint.pt    latest epoch, to resume from
+checkpoint.pt    latest step, to resume from (a folder when the model is sharded)
 model.pt         best weights
 log.jsonl        one line per epoch
 """
@@ -11,28 +11,32 @@ log.jsonl        one line per epoch
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from device_runtime import Catalog, DeviceError
 from server_training.data.dataset import SequenceData
 from server_training.data.split import Split, leave_last_out
 from server_training.errors import CheckpointInvalid, TrainingError
 from server_training.files import write_atomically
+from server_training.items.content import ContentProjection
 from server_training.items.text_features import ItemFeatures
 from server_training.items.tokenizer import ItemTokenizer, ResidualKMeans
-from server_training.models.generative import GenerativeRecommender, ModelConfig
-from server_training.training.checkpoint import CHECKPOINT_FILE
-from server_training.training.train import (
-    LOG_FILE,
-    MODEL_FILE,
-    TrainConfig,
-    TrainingObserver,
-    TrainResult,
-    load_model,
-    train,
-)
+from server_training.models.recommender import GenerativeRecommender
+from server_training.run_config import RunConfig
+from server_training.training.checkpoint import checkpoints_of
+from server_training.training.logs import LOG_FILE
+from server_training.training.model_file import MODEL_FILE, load_model
+from server_training.training.processes import Processes
+from server_training.training.train import TrainingObserver, TrainResult, train
+from server_training.training.windows import catalog_rows
 
 RUN_FILE = "run.json"
 CATALOG_FILE = "catalog.msgpack"
@@ -45,10 +49,10 @@ class RunInfo:
 
     data_folder: str
     data_sha256: str
-    model: Mapping[str, int | float]
-    train: Mapping[str, int | float]
+    config: Mapping[str, Any]
     tokenizer: Mapping[str, object]
     parameters: int
+    epochs: int
     best_valid_ndcg_at_10: float
 
 
@@ -82,52 +86,120 @@ class Run:
         data = SequenceData.load(Path(info.data_folder))
         if data.sha256 != info.data_sha256:
             raise TrainingError(f"{info.data_folder} changed since this run; train again, or restore the data")
-        return cls(folder, info, leave_last_out(data), catalog, load_model(folder / MODEL_FILE))
+        return cls(folder, info, leave_last_out(data), catalog, load_model(folder / MODEL_FILE).model)
 
 
-def make_catalog(split: Split, tokenizer: ResidualKMeans) -> tuple[Catalog, ItemTokenizer]:
-    """Give every item its semantic ID, from its text and from who used it together with what (training events only)."""
-    fitted = tokenizer.fit(ItemFeatures.fit(split).vectors)
-    data = split.data
-    catalog = Catalog.build(data.item_ids, fitted.codes, tokenizer.codebook_size, data.titles)
-    return catalog, fitted
+@dataclass(frozen=True, slots=True)
+class DescribedItems:
+    """A catalog before training: codes, and what is known from content.
+
+    Attributes:
+        catalog: without learned features.
+        content: float32 [n, content_features], in catalog order.
+        tokenizer: to give new items codes.
+    """
+
+    catalog: Catalog
+    content: NDArray[np.float32]
+    tokenizer: ItemTokenizer
+
+
+def describe_items(split: Split, config: RunConfig) -> DescribedItems:
+    """Give every item its semantic ID and content features; of users, only training events are looked at."""
+    model, data = config.model, split.data
+    features = ItemFeatures.fit(split)
+    tokenizer = ResidualKMeans(model.levels, model.codebook_size, config.train.seed).fit(features.vectors)
+    catalog = Catalog.build(data.item_ids, tokenizer.codes, model.codebook_size, data.titles)
+    known = ContentProjection.fit(features.vectors, model.content_features).apply(features.vectors)
+    content = np.empty_like(known)
+    content[catalog_rows(data, catalog)] = known
+    return DescribedItems(catalog, content, tokenizer)
 
 
 def train_run(
     data_folder: Path,
     folder: Path,
-    model_config: ModelConfig,
-    config: TrainConfig,
+    config: RunConfig,
     observer: TrainingObserver,
     *,
     fresh: bool = False,
+    processes: Processes | None = None,
+    sharded: bool = False,
 ) -> TrainResult:
     """Tokenise, train and leave a finished run in `folder`; an interrupted one is resumed.
 
+    Args:
+        data_folder: prepared data.
+        folder: of the run.
+        config: all settings.
+        observer: told of progress.
+        fresh: discard what the folder holds.
+        processes: this one among its fellows; alone when None.
+        sharded: split the model over the processes instead of copying it.
+
     Raises:
         TrainingError: bad data, a folder that belongs to another run, or a loss that is not finite.
+        KeyboardInterrupt: it was asked to stop; call it again to go on.
     """
+    processes = processes or Processes()
     if folder.exists() and not folder.is_dir():
         raise CheckpointInvalid(f"{folder} is a file; choose another output folder")
     data = SequenceData.load(data_folder)
     split = leave_last_out(data)
-    folder.mkdir(parents=True, exist_ok=True)
-    if fresh:
-        for name in (RUN_FILE, CATALOG_FILE, TOKENIZER_FILE, CHECKPOINT_FILE, MODEL_FILE, LOG_FILE):
-            (folder / name).unlink(missing_ok=True)
-    tokenizer = ResidualKMeans(model_config.levels, model_config.codebook_size, config.seed)
-    catalog, fitted = make_catalog(split, tokenizer)
-    result = train(split, catalog, folder, model_config, config, observer)
+    if processes.first:
+        folder.mkdir(parents=True, exist_ok=True)
+        if fresh:
+            _discard(folder)
+    processes.wait()
+    described = describe_items(split, config)
+    result = train(
+        split,
+        described.catalog,
+        folder,
+        config.model,
+        config.train,
+        observer,
+        content=described.content,
+        processes=processes,
+        sharded=sharded,
+    )
+    if processes.first:
+        _write_results(folder, data_folder, data, config, described, result)
+    processes.wait()
+    return result
+
+
+def _write_results(
+    folder: Path,
+    data_folder: Path,
+    data: SequenceData,
+    config: RunConfig,
+    described: DescribedItems,
+    result: TrainResult,
+) -> None:
+    with torch.no_grad():
+        catalog = described.catalog.with_features(result.trained.features().numpy())
     write_atomically(folder / CATALOG_FILE, catalog.to_bytes())
-    fitted.save(folder / TOKENIZER_FILE)
+    described.tokenizer.save(folder / TOKENIZER_FILE)
+    report = described.tokenizer.report
     info = RunInfo(
         str(data_folder.resolve()),
         data.sha256,
-        model_config.to_dict(),
-        asdict(config),
-        {**asdict(fitted.report), "collision_rate": fitted.report.collision_rate},
+        config.to_dict(),
+        {**asdict(report), "collision_rate": report.collision_rate},
         result.parameters,
+        result.epochs,
         result.best_valid_ndcg_at_10,
     )
     write_atomically(folder / RUN_FILE, (json.dumps(asdict(info), indent=2) + "\n").encode())
-    return result
+
+
+def _discard(folder: Path) -> None:
+    """Remove what a run leaves, and nothing else."""
+    for name in (RUN_FILE, CATALOG_FILE, TOKENIZER_FILE, MODEL_FILE, LOG_FILE):
+        (folder / name).unlink(missing_ok=True)
+    for path in checkpoints_of(folder):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

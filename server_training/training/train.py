@@ -1,73 +1,47 @@
-"""Training: teacher-forced next-code cross-entropy over allowed codes, one process, resumable.
+"""Training: one loop for one process or many, resumable at any step, the best weights kept.
 
 Decisions:
-- AdamW under a one-cycle schedule, gradient clipping at norm 1.
-- Each epoch seeds itself from (seed, epoch): a run that was interrupted and resumed ends with the same weights.
+- Every step seeds itself from (seed, step, process), so a run that was interrupted anywhere and resumed ends with the
+  same weights, bit for bit, on the same machine and number of processes.
 - The weights kept are those with the best validation NDCG@10, by full ranking over the catalog.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import math
-import pickle
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor
 
 from device_runtime import Catalog
 from server_training.data.split import Split, Stage
-from server_training.errors import ConfigInvalid, TrainingError
+from server_training.errors import TrainingError
 from server_training.evaluation.full_ranking import evaluate_scores
 from server_training.evaluation.scorer import ModelScorer
-from server_training.files import write_atomically
 from server_training.models.code_index import CodeIndex
-from server_training.models.generative import GenerativeRecommender, ModelConfig, count_parameters
-from server_training.training import checkpoint as checkpoints
-from server_training.training.checkpoint import Checkpoint
-from server_training.training.windows import Windows, training_windows
+from server_training.models.config import ModelConfig
+from server_training.models.items import FeatureTable
+from server_training.models.objectives import make_objective
+from server_training.models.recommender import GenerativeRecommender, count_parameters
+from server_training.training.batches import epoch_batches, session_weights, share_of, total_weight
+from server_training.training.checkpoint import CheckpointFile, CheckpointShards, Progress, identity_of
+from server_training.training.config import TrainConfig
+from server_training.training.interrupt import StopRequest, stop_requests
+from server_training.training.logs import LOG_FILE, EpochRecord, Journal
+from server_training.training.model_file import MODEL_FILE, TrainedModel, load_model, save_model
+from server_training.training.processes import Processes
+from server_training.training.step import Optimizer, TrainingStep
+from server_training.training.windows import training_windows
+from server_training.training.wrapping import full_weights, wrapped
 
-MODEL_FILE = "model.pt"
-LOG_FILE = "log.jsonl"
-
-
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """How to train; the defaults suit some hundred thousand interactions on two CPU cores."""
-
-    epochs: int = 20
-    batch_size: int = 32
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.01
-    validate_every: int = 5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse settings that cannot train anything.
-
-        Raises:
-            ConfigInvalid: a number is outside its range.
-        """
-        for name in ("epochs", "batch_size", "validate_every"):
-            if getattr(self, name) < 1:
-                raise ConfigInvalid(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 < self.learning_rate < 1:
-            raise ConfigInvalid(f"learning_rate must be between 0 and 1, got {self.learning_rate}")
-
-
-@dataclass(frozen=True, slots=True)
-class EpochRecord:
-    """What one epoch did; a line of log.jsonl."""
-
-    epoch: int
-    loss: float
-    seconds: float
-    events_per_s: float
-    valid_ndcg_at_10: float | None
+_CHECKPOINT_EVERY_S = 300.0
 
 
 class TrainingObserver(Protocol):
@@ -82,11 +56,20 @@ class TrainingObserver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """The best model of a run."""
+    """The best model of a run.
 
-    model: GenerativeRecommender
+    Attributes:
+        trained: the model with its items' features, in evaluation mode.
+        best_valid_ndcg_at_10: what it reached.
+        parameters: numbers learned, features included.
+        epochs: how many were trained; fewer than configured after an early stop.
+        resumed_from: epochs that an earlier call had finished.
+    """
+
+    trained: TrainedModel
     best_valid_ndcg_at_10: float
     parameters: int
+    epochs: int
     resumed_from: int
 
 
@@ -97,132 +80,200 @@ def train(
     model_config: ModelConfig,
     config: TrainConfig,
     observer: TrainingObserver,
+    *,
+    content: NDArray[np.float32] | None = None,
+    processes: Processes | None = None,
+    sharded: bool = False,
 ) -> TrainResult:
     """Train in `folder`, resuming from its checkpoint if there is one.
+
+    Args:
+        split: what may be learned from.
+        catalog: the items and their codes.
+        folder: for checkpoint, best weights and log.
+        model_config: sizes.
+        config: settings.
+        observer: told of progress, in the first process.
+        content: [n, content_features], numbers of each catalog row known from its content.
+        processes: this one among its fellows; alone when None.
+        sharded: split the model over the processes instead of copying it.
 
     Raises:
         CheckpointInvalid: the folder holds a checkpoint of other data or settings.
         TrainingError: the loss is not finite.
+        KeyboardInterrupt: it was asked to stop; the checkpoint holds everything done.
     """
-    identity = checkpoints.identity_of(
-        data=split.data.sha256,
-        codes=catalog.to_bytes().hex(),
-        model=asdict(model_config),
-        train=asdict(config),
-    )
-    windows = training_windows(split, catalog, model_config.history_length)
-    torch.manual_seed(config.seed)
-    run = _Run(GenerativeRecommender(model_config), CodeIndex(catalog), windows, config)
-    previous = checkpoints.load(folder, identity)
-    if previous is not None:
-        run.restore(previous.state)
-    else:
-        (folder / LOG_FILE).unlink(missing_ok=True)
-    scorer = ModelScorer(run.model, catalog, split, Stage.VALID)
-    best = previous.best if previous else -1.0
-    start = previous.epoch if previous else 0
-    for epoch in range(start, config.epochs):
-        began = time.perf_counter()
-        loss = run.epoch(epoch, observer)
-        seconds = time.perf_counter() - began
-        valid = None
-        if (epoch + 1) % config.validate_every == 0 or epoch + 1 == config.epochs:
-            valid = evaluate_scores(scorer, split, stage=Stage.VALID).metrics["ndcg@10"]
-            if valid > best:
-                best = valid
-                save_model(folder / MODEL_FILE, run.model)
-        checkpoints.save(folder, Checkpoint(identity, epoch + 1, best, run.state()))
-        record = EpochRecord(epoch + 1, loss, seconds, run.n_targets / seconds, valid)
-        with (folder / LOG_FILE).open("a") as log:
-            log.write(json.dumps(asdict(record)) + "\n")
-        observer.epoch(record)
-    model = load_model(folder / MODEL_FILE)
-    return TrainResult(model, best, count_parameters(model), start)
+    run = _Run(split, catalog, folder, model_config, config, observer, content, processes or Processes(), sharded)
+    start = run.resume()
+    with stop_requests() as stop:
+        run.train(stop)
+    trained = load_model(folder / MODEL_FILE)
+    parameters = count_parameters(trained.model) + trained.features.own.numel()
+    return TrainResult(trained, run.progress.best, parameters, run.progress.epoch, start)
 
 
 class _Run:
-    """Model, optimiser and schedule of one run."""
+    """Everything one process holds during a run."""
 
-    def __init__(self, model: GenerativeRecommender, index: CodeIndex, windows: Windows, config: TrainConfig) -> None:
-        self.model = model
-        self.index = index
-        self.windows = windows
-        self.config = config
-        self.n_targets = int((windows.targets >= 0).sum())
-        self.steps_per_epoch = math.ceil(len(windows) / config.batch_size)
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    def __init__(
+        self,
+        split: Split,
+        catalog: Catalog,
+        folder: Path,
+        model_config: ModelConfig,
+        config: TrainConfig,
+        observer: TrainingObserver,
+        content: NDArray[np.float32] | None,
+        processes: Processes,
+        sharded: bool,
+    ) -> None:
+        self.config, self.observer, self.processes, self.sharded = config, observer, processes, sharded
+        self.folder = folder
+        self.identity = identity_of(
+            data=split.data.sha256,
+            catalog=catalog.to_bytes().hex(),
+            content=None if content is None else content.tobytes().hex(),
+            model=asdict(model_config),
+            train=asdict(config),
         )
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer,
-            config.learning_rate,
-            total_steps=config.epochs * self.steps_per_epoch,
-            pct_start=0.1,
-        )
+        torch.manual_seed(config.seed)
+        model = GenerativeRecommender(model_config)
+        features = FeatureTable(len(catalog), model_config.own_features, _tensor(content))
+        objective = make_objective(config.objective, _counts(split, catalog), config.negatives)
+        self.step = TrainingStep(model, features, CodeIndex(catalog), objective).to(processes.device)
+        self.windows = training_windows(split, catalog, model_config.history_length)
+        self.weights = session_weights(config.session, config.session_decay)
+        self.wrapped = wrapped(self.step, processes, sharded=sharded)
+        per_epoch = math.ceil(len(self.windows) / config.batch_size)
+        self.total_steps = config.epochs * per_epoch
+        self.optimizer = Optimizer(self.wrapped, config, self.total_steps)
+        store = CheckpointShards if sharded else CheckpointFile
+        self.checkpoint = store(folder, self.step, self.optimizer, processes)
+        self.scorer = ModelScorer(model, catalog, split, Stage.VALID, features)
+        self.split = split
+        self.progress = Progress(self.identity)
+        self.journal: Journal | None = Journal(folder) if processes.first else None
 
-    def epoch(self, epoch: int, observer: TrainingObserver) -> float:
-        """Run one pass over the windows; return the mean loss per step."""
-        torch.manual_seed(self.config.seed * 1_000_003 + epoch)
-        self.model.train()
-        order = torch.randperm(len(self.windows))
-        total = 0.0
-        batches = torch.split(order, self.config.batch_size)
-        for number, rows in enumerate(batches):
-            loss = self._step(self.windows.take(rows))
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"the loss became {loss} in epoch {epoch + 1}, step {number + 1}; lower the learning rate "
-                    f"(now {self.config.learning_rate}). The last good checkpoint is kept."
-                )
-            total += loss
-            observer.step(epoch * self.steps_per_epoch + number + 1, self.config.epochs * self.steps_per_epoch, loss)
-        return total / len(batches)
+    def resume(self) -> int:
+        """Restore what an earlier call left; return its finished epochs."""
+        self.progress = self.checkpoint.load(self.identity)
+        if self.journal is not None and not self.progress.steps:
+            (self.folder / LOG_FILE).unlink(missing_ok=True)
+        return self.progress.epoch
 
-    def _step(self, batch: Windows) -> float:
-        states = self.model.states(batch.codes, batch.actions, batch.gaps)
-        real = batch.targets >= 0
-        loss = self.index.loss(self.model, states[real], batch.targets[real])
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+    def train(self, stop: StopRequest) -> None:
+        """Train the epochs that are left."""
+        while self.progress.epoch < self.config.epochs and not self._waited_enough():
+            began = time.perf_counter()
+            weight_before = self.progress.weight
+            self._epoch(stop)
+            seconds = time.perf_counter() - began
+            self._finish_epoch(seconds, self.progress.weight - weight_before)
+
+    def _waited_enough(self) -> bool:
+        return 0 < self.config.patience <= self.progress.waited
+
+    def _epoch(self, stop: StopRequest) -> None:
+        batches = epoch_batches(self.windows, self.config.batch_size, self.config.seed, self.progress.epoch)
+        saved = time.monotonic()
+        for batch in batches[self.progress.batches :]:
+            self._step(batch)
+            stopping = bool(self.processes.summed(float(stop.asked)))
+            due = self.processes.summed(float(time.monotonic() - saved > _CHECKPOINT_EVERY_S)) > 0
+            if stopping or due:
+                self.checkpoint.save(self.progress)
+                saved = time.monotonic()
+            if stopping:
+                raise KeyboardInterrupt
+
+    def _step(self, batch: NDArray[np.int64]) -> None:
+        self.wrapped.train()
+        # One stream of random numbers per process and step: dropout differs between processes, and no state is kept.
+        seed = np.random.SeedSequence((self.config.seed, self.progress.steps, self.processes.rank))
+        torch.manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
+        mine = share_of(batch, self.processes.rank, self.processes.world)
+        weight = total_weight(self.windows, batch, self.weights)
+        loss = self._loss(mine) if len(mine) else self._loss(batch[:1]) * 0.0  # fewer windows than processes
+        # DDP and FSDP average over processes; the sum over all targets of the batch is what is wanted.
+        (loss * (self.processes.world / weight)).backward()  # type: ignore[no-untyped-call]
+        total = self.processes.summed(float(loss.detach()))
+        if not math.isfinite(total):
+            raise TrainingError(
+                f"the loss became {total} in epoch {self.progress.epoch + 1}, step {self.progress.batches + 1}; lower "
+                f"the learning rate (now {self.config.learning_rate}). The last good checkpoint is kept."
+            )
         self.optimizer.step()
-        self.schedule.step()
-        return loss.item()
+        p = self.progress
+        self.progress = replace(
+            p, batches=p.batches + 1, steps=p.steps + 1, loss=p.loss + total, weight=p.weight + weight
+        )
+        if self.processes.first:
+            self.observer.step(self.progress.steps, self.total_steps, total / weight)
 
-    def state(self) -> dict[str, Any]:
-        """Everything needed to go on."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
+    def _loss(self, rows: NDArray[np.int64]) -> Tensor:
+        device = self.processes.device
+        batch = self.windows.take(rows).to(device)
+        wanted = self.windows.targets(rows, self.config.session, batch.rows.shape[1])
+        low = self.config.precision == "bfloat16"
+        with torch.autocast(device.type, torch.bfloat16) if low else contextlib.nullcontext():
+            loss: Tensor = self.wrapped(
+                batch, wanted.to(device), torch.from_numpy(self.weights).to(device), self.config.balance
+            )
+        return loss
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+    def _finish_epoch(self, seconds: float, trained_weight: float) -> None:
+        p = self.progress
+        epoch = p.epoch + 1
+        valid: dict[str, float] = {}
+        if epoch % self.config.validate_every == 0 or epoch == self.config.epochs:
+            valid = self._validate()
+        better = valid.get("ndcg@10", -1.0) > p.best
+        if better:
+            self._keep()
+        record = EpochRecord(
+            epoch,
+            p.loss / p.weight,
+            seconds,
+            trained_weight / seconds,
+            self.optimizer.rate,
+            valid.get("ndcg@10"),
+            valid.get("recall@10"),
+        )
+        best = max(p.best, valid.get("ndcg@10", -1.0))
+        waited = 0 if better else p.waited + bool(valid)
+        self.progress = Progress(self.identity, epoch, 0, p.steps, best=best, waited=waited)
+        self.checkpoint.save(self.progress)
+        if self.journal is not None:
+            self.journal.write(record)
+            self.observer.epoch(record)
+
+    def _validate(self) -> dict[str, float]:
+        """Metrics of the validation events, the same numbers in every process."""
+        if self.sharded:
+            return self._evaluated()  # every process must take part in gathering the shards
+        return self._shared(self._evaluated() if self.processes.first else {})
+
+    def _evaluated(self) -> dict[str, float]:
+        metrics = evaluate_scores(self.scorer, self.split, stage=Stage.VALID).metrics
+        return {name: metrics[name] for name in ("ndcg@10", "recall@10")}
+
+    def _shared(self, found: dict[str, float]) -> dict[str, float]:
+        return {name: self.processes.summed(found.get(name, 0.0)) for name in ("ndcg@10", "recall@10")}
+
+    def _keep(self) -> None:
+        weights = full_weights(self.step, sharded=self.sharded)
+        if self.processes.first:
+            save_model(self.folder / MODEL_FILE, self.step.model.config, weights)
 
 
-def save_model(path: Path, model: GenerativeRecommender) -> None:
-    """Write sizes and weights."""
-    content = {"config": model.config.to_dict(), "weights": model.state_dict()}
-    write_atomically(path, lambda temporary: torch.save(content, temporary))
+def _tensor(content: NDArray[np.float32] | None) -> Tensor | None:
+    return None if content is None else torch.from_numpy(np.ascontiguousarray(content, np.float32))
 
 
-def load_model(path: Path) -> GenerativeRecommender:
-    """Read what `save_model` wrote, in evaluation mode.
-
-    Raises:
-        TrainingError: the file is missing or damaged.
-    """
-    try:
-        content = torch.load(path, weights_only=True)
-        model = GenerativeRecommender(ModelConfig(**content["config"]))
-        model.load_state_dict(content["weights"])
-    except FileNotFoundError as error:
-        raise TrainingError(f"{path} is missing; run `meritrec-server train` first") from error
-    except (RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        # torch's own message goes on to suggest loading without its safeguard; ours does not repeat it.
-        raise TrainingError(f"{path} cannot be read ({type(error).__name__}); train again with --fresh") from error
-    return model.eval()
+def _counts(split: Split, catalog: Catalog) -> Tensor:
+    """Training events per catalog row."""
+    counts = np.bincount(split.data.items[split.train_events()], minlength=split.data.n_items)
+    rows = np.zeros(len(catalog), np.int64)
+    for item, count in zip(split.data.item_ids, counts.tolist(), strict=True):
+        rows[catalog.index_of(item)] = count
+    return torch.from_numpy(rows)

@@ -1,6 +1,7 @@
 """Training examples: fixed-length windows over each user's training events, cut from the newest backwards.
 
-Every position of a window predicts the event after it, so a window of T inputs gives T targets.
+Every position of a window predicts the event after it, so a window of T inputs gives T targets; with a session of S,
+every position predicts the next S events.
 """
 
 from __future__ import annotations
@@ -12,35 +13,82 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from device_runtime import Catalog, encode_batch
+from device_runtime import Catalog, ModelInputs, encode_batch, gap_buckets, seconds_before
 from server_training.data.dataset import SequenceData
 from server_training.data.split import Split, Stage
+from server_training.models.recommender import ModelBatch
 
 PAD = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Model inputs and targets.
+    """Histories and what followed them, compact: a few numbers per event.
 
     Attributes:
-        codes: int64 [N, T, L], left-padded.
-        actions: int64 [N, T].
-        gaps: int64 [N, T].
-        targets: int64 [N, T], catalog row of the event after each position, -1 where there is none.
+        events: int64 [E], catalog row of every event of the data.
+        actions: int8 [E].
+        at: int64 [E], Unix seconds.
+        starts, stops: int64 [N], each window's input events are `starts:stops`.
+        ends: int64 [N], targets lie before this event.
+        length: T.
     """
 
-    codes: Tensor
-    actions: Tensor
-    gaps: Tensor
-    targets: Tensor
+    events: NDArray[np.int64]
+    actions: NDArray[np.int8]
+    at: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    length: int
 
     def __len__(self) -> int:
-        return len(self.codes)
+        return len(self.starts)
 
-    def take(self, rows: Tensor) -> Windows:
-        """Return the windows at `rows` int64 [n]."""
-        return Windows(self.codes[rows], self.actions[rows], self.gaps[rows], self.targets[rows])
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Int64 [N]: how many events each window holds."""
+        return self.stops - self.starts
+
+    def take(self, windows: NDArray[np.int64], *, trim: bool = True) -> ModelBatch:
+        """Return some windows as a batch.
+
+        The moment of the request is that of the event after each window, as on a device, where it is known.
+
+        Args:
+            windows: int64 [B].
+            trim: cut columns that are padding in all of them.
+        """
+        starts, stops = self.starts[windows], self.stops[windows]
+        width = int((stops - starts).max(initial=1)) if trim else self.length
+        places = stops[:, None] - width + np.arange(width)
+        real = places >= starts[:, None]
+        safe = np.where(real, places, 0)
+        now = self.at[np.minimum(stops, len(self.at) - 1)]
+        following = np.concatenate([self.at[safe[:, 1:]], now[:, None]], axis=1)
+        return ModelBatch(
+            torch.from_numpy(np.where(real, self.events[safe], PAD)),
+            torch.from_numpy(np.where(real, self.actions[safe], 0).astype(np.int64)),
+            torch.from_numpy(np.where(real, gap_buckets(following - self.at[safe]), 0)),
+            torch.from_numpy(np.where(real, seconds_before(now[:, None], self.at[safe]), 0)),
+        )
+
+    def inputs(self, window: int, catalog: Catalog) -> ModelInputs:
+        """One window as the device encodes it, by the device's own code."""
+        start, stop = int(self.starts[window]), int(self.stops[window])
+        place = slice(self.length - (stop - start), self.length)
+        rows, actions, at = (np.full((1, self.length), fill, np.int64) for fill in (PAD, 0, 0))
+        rows[0, place], actions[0, place] = self.events[start:stop], self.actions[start:stop]
+        at[0, place] = self.at[start:stop]
+        return encode_batch(rows, actions, at, self.at[[min(stop, len(self.at) - 1)]], catalog)
+
+    def targets(self, windows: NDArray[np.int64], session: int, width: int) -> Tensor:
+        """Int64 [B, width, session]: catalog rows of the next events after each position, -1 where there is none."""
+        starts, stops, ends = self.starts[windows], self.stops[windows], self.ends[windows]
+        inputs = stops[:, None] - width + np.arange(width)
+        wanted = inputs[..., None] + 1 + np.arange(session)
+        known = (inputs >= starts[:, None])[..., None] & (wanted < ends[:, None, None])
+        return torch.from_numpy(np.where(known, self.events[np.where(known, wanted, 0)], PAD))
 
 
 def catalog_rows(data: SequenceData, catalog: Catalog) -> NDArray[np.int64]:
@@ -50,35 +98,31 @@ def catalog_rows(data: SequenceData, catalog: Catalog) -> NDArray[np.int64]:
 
 def training_windows(split: Split, catalog: Catalog, length: int) -> Windows:
     """Cut all training events into windows of at most `length` inputs."""
-    stops: list[int] = []
-    starts: list[int] = []
-    for user, stop in enumerate(split.train_stop.tolist()):
-        first = int(split.data.offsets[user])
-        for end in range(stop - 1, first, -length):
-            stops.append(end)
-            starts.append(max(first, end - length))
-    return _windows(split.data, catalog, np.array(starts, np.int64), np.array(stops, np.int64), length)
+    offsets = split.data.offsets[:-1]
+    ends = np.asarray(split.train_stop, np.int64)
+    counts = np.maximum(0, ends - 1 - offsets)  # inputs per user: every training event but the last
+    pieces = -(-counts // length)
+    owner = np.repeat(np.arange(len(ends)), pieces)
+    nth = np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    stops = ends[owner] - 1 - nth * length
+    starts = np.maximum(offsets[owner], stops - length)
+    return _windows(split.data, catalog, starts, stops, ends[owner], length)
 
 
 def history_windows(split: Split, stage: Stage, catalog: Catalog, length: int) -> Windows:
-    """One window per evaluated user: the history before the held-out event.
-
-    "Now" is the time of the held-out event: on a device, the moment of the request is known.
-    """
+    """One window per evaluated user: the history before the held-out event."""
     stops = split.target_events(stage)
     starts = np.maximum(split.data.offsets[:-1][split.users], stops - length)
-    return _windows(split.data, catalog, starts, stops, length)
+    return _windows(split.data, catalog, starts, stops, stops, length)
 
 
 def _windows(
-    data: SequenceData, catalog: Catalog, starts: NDArray[np.int64], stops: NDArray[np.int64], length: int
+    data: SequenceData,
+    catalog: Catalog,
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    length: int,
 ) -> Windows:
-    events = stops[:, None] - length + np.arange(length)  # [N, T], left padding where before `starts`
-    real = events >= starts[:, None]
-    safe = np.where(real, events, 0)
-    row_of_item = catalog_rows(data, catalog)
-    rows = np.where(real, row_of_item[data.items[safe]], PAD)
-    actions = np.where(real, data.actions[safe], 0).astype(np.int64)
-    inputs = encode_batch(rows, actions, data.timestamps[safe], data.timestamps[stops], catalog)
-    targets = np.where(real, row_of_item[data.items[safe + real]], PAD)
-    return Windows(*(torch.from_numpy(a) for a in (inputs.codes, inputs.actions, inputs.gaps, targets)))
+    rows = catalog_rows(data, catalog)[data.items]
+    return Windows(rows, data.actions, data.timestamps, starts, stops, ends, length)

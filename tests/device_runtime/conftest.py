@@ -49,11 +49,15 @@ def exported() -> Exported:
     """The recommender itself, tiny and untrained, lowered as the server does it."""
     import torch
 
-    from server_training.export.lower import lower_xnnpack, methods_of
-    from server_training.models.generative import GenerativeRecommender, ModelConfig
+    from server_training.export.lower import lower_xnnpack
+    from server_training.models.config import ModelConfig
+    from server_training.models.methods import methods_of
+    from server_training.models.recommender import GenerativeRecommender
 
     torch.manual_seed(0)
-    config = ModelConfig(LEVELS, codebook_size=SIZE, history_length=LENGTH, width=WIDTH, layers=1)
+    config = ModelConfig(
+        LEVELS, codebook_size=SIZE, history_length=LENGTH, width=WIDTH, layers=1, own_features=1, head="autoregressive"
+    )
     model = GenerativeRecommender(config).eval()
     modules = {name: module.eval() for name, (module, _) in methods_of(model, BEAM).items()}
     return Exported(lower_xnnpack(model, BEAM), modules)
@@ -81,6 +85,8 @@ def manifest_for(catalog: Catalog) -> Callable[..., Manifest]:
             "beam_width": BEAM,
             "levels": LEVELS,
             "codebook_size": SIZE,
+            "features": 1,
+            "head": "autoregressive",
             "n_items": len(catalog),
             "state_width": WIDTH,
             "catalog_namespace": "test",

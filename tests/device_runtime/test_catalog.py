@@ -19,7 +19,11 @@ def catalogs(draw: st.DrawFn) -> Catalog:
     ids = draw(st.lists(st.text(min_size=1, max_size=8), min_size=len(rows), max_size=len(rows), unique=True))
     ids = [item.encode("utf-8", "replace").decode() + f"#{i}" for i, item in enumerate(ids)]
     titles = draw(st.none() | st.just([f"title of {item}" for item in ids]))
-    return Catalog.build(ids, np.array(rows), size, titles)
+    number = st.floats(-1e6, 1e6, width=32)
+    width = draw(st.integers(1, 3))
+    feature = st.lists(number, min_size=width, max_size=width)
+    features = draw(st.none() | st.lists(feature, min_size=len(rows), max_size=len(rows)))
+    return Catalog.build(ids, np.array(rows), size, titles, features)
 
 
 @given(catalogs())
@@ -29,6 +33,8 @@ def test_round_trip(catalog: Catalog) -> None:
     assert again.titles == catalog.titles
     assert again.codebook_size == catalog.codebook_size
     np.testing.assert_array_equal(again.codes, catalog.codes)
+    np.testing.assert_array_equal(again.features, catalog.features)
+    np.testing.assert_array_equal(again.scales, catalog.scales)
     assert again.to_bytes() == catalog.to_bytes()
 
 
@@ -40,6 +46,16 @@ def test_rows_are_sorted_and_items_keep_their_codes_and_titles(catalog: Catalog)
         assert item in catalog
         assert catalog.index_of(item) == row
         assert catalog.title_of(row) == (f"title of {item}" if catalog.titles else item)
+
+
+@given(st.lists(st.tuples(*[st.floats(-1e6, 1e6, width=32)] * 2), min_size=1, max_size=20))
+def test_features_are_rounded_by_at_most_half_a_step_of_their_column(rows: list[tuple[float, float]]) -> None:
+    table = np.array(rows, np.float32)
+    catalog = Catalog.build([f"i{n}" for n in range(len(rows))], np.arange(len(rows))[:, None], 32, None, table)
+    found = catalog.features_of(np.arange(len(rows)))
+    assert (np.abs(found - table) <= 0.501 * np.abs(table).max(axis=0) / 127 + 1e-30).all()
+    with_others = catalog.with_features(table * 2)
+    np.testing.assert_allclose(with_others.features_of(np.arange(len(rows))), found * 2, rtol=1e-6)
 
 
 @given(catalogs(), st.data())
@@ -83,10 +99,10 @@ _hostile = st.recursive(
 )
 
 
-@given(st.lists(_hostile, min_size=6, max_size=6), st.booleans())
+@given(st.lists(_hostile, min_size=8, max_size=8), st.booleans())
 def test_well_formed_msgpack_of_the_wrong_shape_is_refused(fields: list[object], known_format: bool) -> None:
     if known_format:
-        fields[:3] = [1, 1, 4]
+        fields[:3] = [2, 1, 4]
     try:
         found = Catalog.from_bytes(msgpack.packb(fields))
     except CatalogInvalid:
@@ -97,7 +113,7 @@ def test_well_formed_msgpack_of_the_wrong_shape_is_refused(fields: list[object],
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({0: 2}, "format 2"),
+        ({0: 1}, "format 1"),
         ({1: 9}, "9 levels"),
         ({2: 70_000}, "70000 codes"),
         ({2: True}, "codes"),
@@ -112,10 +128,15 @@ def test_well_formed_msgpack_of_the_wrong_shape_is_refused(fields: list[object],
         ({5: ["t"]}, "1 titles"),
         ({5: ["t", "t" * 1025, "t"]}, "row 1"),
         ({5: 3}, "titles"),
+        ({6: b"\0\0"}, "2 features"),
+        ({6: 3}, "not bytes"),
+        ({7: b""}, "0 scales"),
+        ({7: b"\0\0\0"}, "right length"),
+        ({7: b"\0\0\xc0\x7f"}, "not finite"),
     ],
 )
 def test_each_rule_of_the_format_is_checked(change: dict[int, object], expected: str) -> None:
-    fields: list[object] = [1, 1, 4, ["a", "b", "c"], b"\0\0\1\0\2\0", None]
+    fields: list[object] = [2, 1, 4, ["a", "b", "c"], b"\0\0\1\0\2\0", None, b"\0\1\2", b"\0\0\x80\x3f"]
     assert len(Catalog.from_bytes(msgpack.packb(fields))) == 3
     for place, value in change.items():
         fields[place] = value

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_runtime import CATALOG_FILE, MODEL_FILE, DeviceError, FileEntry, Manifest, ManifestInvalid, TrainingData
+from device_runtime import (
+    CATALOG_FILE,
+    HEADS,
+    MODEL_FILE,
+    DeviceError,
+    FileEntry,
+    Manifest,
+    ManifestInvalid,
+    TrainingData,
+)
 
 names = st.text(min_size=1, max_size=20)
 hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -23,6 +32,8 @@ manifests = st.builds(
     runtime=names,
     backend=names,
     quantization=names,
+    head=st.sampled_from(HEADS),
+    features=st.integers(1, 1024),
     methods=st.lists(names, min_size=1, max_size=4).map(tuple),
     history_length=st.integers(1, 1000),
     beam_width=st.integers(1, 1000),

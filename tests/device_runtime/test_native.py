@@ -16,7 +16,11 @@ from device_runtime import MethodInfo, ModelFailed, TensorSpec, open_session
 from device_runtime.native import _parsed
 
 ROOT = Path(__file__).parents[2]
-HISTORY = (np.zeros((1, 6, 3), np.int64), np.zeros((1, 6), np.int64), np.zeros((1, 6), np.int64))
+HISTORY = (
+    np.zeros((1, 6, 3), np.int64),
+    np.zeros((1, 6, 1), np.float32),
+    *(np.zeros((1, 6), np.int64) for _ in range(3)),
+)
 
 
 def test_it_writes_nothing_even_when_it_refuses(exported: Any, tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from device_runtime import (
     ModelFailed,
     ModelRanker,
     PublisherKey,
-    TensorSpec,
     encode_history,
+    expected_methods,
     sign_bundle,
     write_bundle,
 )
@@ -63,8 +63,7 @@ def _exact(exported: Any, catalog: Catalog, history: list[HistoryEvent]) -> np.n
     inputs = encode_history(history, catalog, 6, NOW)
     result = np.zeros(len(catalog))
     with torch.no_grad():
-        arrays = (inputs.codes, inputs.actions, inputs.gaps)
-        state, first = exported.modules["encode"](*(torch.from_numpy(a) for a in arrays))
+        state, first = exported.modules["encode"](*(torch.from_numpy(a) for a in inputs.arrays()))
         for row, codes in enumerate(catalog.codes.astype(np.int64)):
             for level in range(catalog.levels):
                 prefix = torch.from_numpy(codes[None, :level])
@@ -137,20 +136,9 @@ class _Broken:
 def test_the_smoke_run_finds_a_program_that_answers_nonsense(
     make_bundle: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    integers, logits = TensorSpec("int64", (1, 6)), TensorSpec("float32", (4, 8))
-    broken = _Broken(
-        {
-            "encode": MethodInfo(
-                (TensorSpec("int64", (1, 6, 3)), integers, integers),
-                (TensorSpec("float32", (1, 16)), TensorSpec("float32", (1, 8))),
-            ),
-            **{
-                f"decode_{n}": MethodInfo((TensorSpec("float32", (4, 16)), TensorSpec("int64", (4, n))), (logits,))
-                for n in (1, 2)
-            },
-        }
-    )
+    bundle = make_bundle()
+    broken = _Broken(expected_methods(bundle.manifest))
     monkeypatch.setattr("device_runtime.ranker.open_session", lambda model, threads: broken)
     with pytest.raises(ModelFailed, match="not finite"):
-        ModelRanker.open(make_bundle())
+        ModelRanker.open(bundle)
     assert broken.closed

@@ -21,7 +21,8 @@ from device_runtime import (
     gap_buckets,
 )
 
-CATALOG = Catalog.build([f"i{n}" for n in range(9)], [[n // 3, n % 3] for n in range(9)], 4)
+FEATURES = [[n, -n, 0.5] for n in range(9)]
+CATALOG = Catalog.build([f"i{n}" for n in range(9)], [[n // 3, n % 3] for n in range(9)], 4, None, FEATURES)
 NOW = 2_000_000_000
 events = st.lists(
     st.builds(
@@ -41,17 +42,24 @@ def test_positions_say_what_happened(history: list[HistoryEvent], length: int) -
     kept = known[-length:]
     assert inputs.dropped == len(history) - len(known)
     assert inputs.codes.shape == (1, length, 2)
-    assert inputs.codes.dtype == inputs.actions.dtype == inputs.gaps.dtype == np.int64
+    assert inputs.codes.dtype == inputs.actions.dtype == inputs.gaps.dtype == inputs.ages.dtype == np.int64
+    assert inputs.features.shape == (1, length, 3)
+    assert inputs.features.dtype == np.float32
     pad = length - len(kept)
     assert (inputs.codes[0, :pad] == CATALOG.codebook_size).all()
     assert not inputs.actions[0, :pad].any()
     assert not inputs.gaps[0, :pad].any()
+    assert not inputs.ages[0, :pad].any()
+    assert not inputs.features[0, :pad].any()
     for i, event in enumerate(kept):
         following = kept[i + 1].at if i + 1 < len(kept) else NOW
         assert inputs.codes[0, pad + i].tolist() == CATALOG.codes[CATALOG.index_of(event.item)].tolist()
         assert inputs.actions[0, pad + i] == event.action
         expected = 1 + min(math.floor(math.log2(max(1, following - event.at))), 30)
         assert inputs.gaps[0, pad + i] == expected
+        assert inputs.ages[0, pad + i] == NOW - event.at
+        row = CATALOG.index_of(event.item)
+        np.testing.assert_allclose(inputs.features[0, pad + i], FEATURES[row], atol=8 / 127)
 
 
 @given(st.lists(events, min_size=1, max_size=4), st.integers(1, 8))
@@ -66,9 +74,8 @@ def test_a_batch_is_its_rows(histories: list[list[HistoryEvent]], length: int) -
     batch = encode_batch(rows, actions, at, np.full(len(histories), NOW), CATALOG)
     for n, history in enumerate(histories):
         single = encode_history(history, CATALOG, length, NOW)
-        np.testing.assert_array_equal(batch.codes[n : n + 1], single.codes)
-        np.testing.assert_array_equal(batch.actions[n : n + 1], single.actions)
-        np.testing.assert_array_equal(batch.gaps[n : n + 1], single.gaps)
+        for together, alone in zip(batch.arrays(), single.arrays(), strict=True):
+            np.testing.assert_array_equal(together[n : n + 1], alone)
 
 
 @given(st.integers(0, 45))

@@ -33,11 +33,15 @@ def tiny() -> Program:
     """The recommender itself, tiny, lowered as the server does it."""
     import torch
 
-    from server_training.export.lower import lower_xnnpack, methods_of
-    from server_training.models.generative import GenerativeRecommender, ModelConfig
+    from server_training.export.lower import lower_xnnpack
+    from server_training.models.config import ModelConfig
+    from server_training.models.methods import methods_of
+    from server_training.models.recommender import GenerativeRecommender
 
     torch.manual_seed(0)
-    model = GenerativeRecommender(ModelConfig(3, codebook_size=8, history_length=8, width=16, layers=1)).eval()
+    model = GenerativeRecommender(
+        ModelConfig(3, codebook_size=8, history_length=8, width=16, layers=1, head="autoregressive")
+    ).eval()
     modules = {name: module.eval() for name, (module, _) in methods_of(model, 16).items()}
     return Program(lower_xnnpack(model, 16), modules)
 

@@ -14,9 +14,11 @@ from device_runtime import PublisherKey, sign_bundle
 from server_training.data.prepare import prepare
 from server_training.export.publish import ExportConfig, export_run
 from server_training.export.verify import VerifyLimits
-from server_training.models.generative import ModelConfig
+from server_training.models.config import ModelConfig
+from server_training.run_config import RunConfig
+from server_training.training.config import TrainConfig
+from server_training.training.logs import EpochRecord
 from server_training.training.run_folder import Run, train_run
-from server_training.training.train import EpochRecord, TrainConfig
 
 NAMESPACE = "made"
 ITEMS = 200
@@ -60,7 +62,12 @@ def made_bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MadeBundle
     write_data(folder / "events.csv")
     prepare(folder / "events.csv", folder / "data")
     config = ModelConfig(levels=3, codebook_size=16, history_length=10, width=32, layers=1)
-    train_run(folder / "data", folder / "run", config, TrainConfig(epochs=40, validate_every=40), Silent())
+    train_run(
+        folder / "data",
+        folder / "run",
+        RunConfig(model=config, train=TrainConfig(epochs=40, validate_every=40)),
+        Silent(),
+    )
     limits = VerifyLimits(max_recall_loss=0.2)
     export = ExportConfig(NAMESPACE, beam_width=16, data_name="made", data_licence="none", limits=limits)
     export_run(Run.open(folder / "run"), folder / "bundle", export, lambda done, total: None)

@@ -23,8 +23,10 @@ from device_runtime import (
     write_bundle,
 )
 from sdk import Recommender, RecommenderConfig
-from server_training.export.lower import lower_xnnpack, methods_of
-from server_training.models.generative import GenerativeRecommender, ModelConfig
+from server_training.export.lower import lower_xnnpack
+from server_training.models.config import ModelConfig
+from server_training.models.methods import methods_of
+from server_training.models.recommender import GenerativeRecommender
 
 ITEMS = 60
 BEAM = 32
@@ -42,7 +44,9 @@ class TinyBundle:
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> TinyBundle:
     torch.manual_seed(0)
-    config = ModelConfig(levels=3, codebook_size=8, history_length=8, width=16, layers=1, heads=2)
+    config = ModelConfig(
+        levels=3, codebook_size=8, history_length=8, width=16, layers=1, heads=2, own_features=1, head="autoregressive"
+    )
     model = GenerativeRecommender(config).eval()
     codes = np.random.default_rng(0).permutation(8**3)[:ITEMS]
     ids = [f"item-{n}" for n in range(ITEMS)]
@@ -61,6 +65,8 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> TinyBundle:
         beam_width=BEAM,
         levels=3,
         codebook_size=8,
+        features=1,
+        head="autoregressive",
         n_items=ITEMS,
         state_width=16,
         catalog_namespace="tiny",

@@ -19,14 +19,18 @@ from server_training.errors import CheckpointInvalid, ExportRefused, TrainingErr
 from server_training.evaluation.report import compare
 from server_training.export.publish import ExportConfig, export_run
 from server_training.export.verify import VerifyLimits
-from server_training.models.generative import ModelConfig
+from server_training.models.config import ModelConfig
+from server_training.run_config import RunConfig
 from server_training.training import checkpoint
+from server_training.training.config import TrainConfig
+from server_training.training.logs import LOG_FILE, EpochRecord
+from server_training.training.model_file import MODEL_FILE
 from server_training.training.run_folder import Run, train_run
-from server_training.training.train import LOG_FILE, MODEL_FILE, EpochRecord, TrainConfig
 from server_training.training.windows import history_windows, training_windows
 
-MODEL = ModelConfig(levels=2, codebook_size=8, history_length=6, width=16, layers=1, heads=2)
+MODEL = ModelConfig(levels=2, codebook_size=8, history_length=6, width=16, layers=1, heads=2, head="autoregressive")
 TRAIN = TrainConfig(epochs=4, batch_size=8, validate_every=2, learning_rate=1e-2)
+CONFIG = RunConfig(model=MODEL, train=TRAIN)
 LOOSE = VerifyLimits(max_recall_loss=1.0)
 
 
@@ -74,7 +78,7 @@ def data(events: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def run(data: Path) -> Run:
-    train_run(data, data.parent / "run", MODEL, TRAIN, Watcher())
+    train_run(data, data.parent / "run", CONFIG, Watcher())
     return Run.open(data.parent / "run")
 
 
@@ -85,14 +89,12 @@ def test_windows_predict_the_next_event_and_never_a_held_out_one(run: Run) -> No
     for user, stop in enumerate(split.train_stop.tolist()):
         start = int(split.data.offsets[user])
         seen += stop - start - 1
-    assert int((windows.targets >= 0).sum()) == seen
+    everything = np.arange(len(windows))
+    rows, targets = windows.take(everything).rows, windows.targets(everything, 1, 3)[..., 0]
+    assert int((targets >= 0).sum()) == seen
     # Inside a window every target is the next position's input.
-    for window in range(len(windows)):
-        for place in range(2):
-            if windows.targets[window, place] >= 0:
-                assert (
-                    run.catalog.codes[windows.targets[window, place]] == windows.codes[window, place + 1].numpy()
-                ).all()
+    inside = targets[:, :-1] >= 0
+    assert (targets[:, :-1][inside] == rows[:, 1:][inside]).all()
 
 
 def test_the_server_and_the_device_encode_a_history_alike(run: Run) -> None:
@@ -108,9 +110,15 @@ def test_the_server_and_the_device_encode_a_history_alike(run: Run) -> None:
         ]
         now = int(split.data.timestamps[split.target_events(Stage.TEST)[number]])
         device = encode_history(known, run.catalog, 6, now)
-        assert (device.codes[0] == windows.codes[number].numpy()).all()
-        assert (device.actions[0] == windows.actions[number].numpy()).all()
-        assert (device.gaps[0] == windows.gaps[number].numpy()).all()
+        server = windows.inputs(number, run.catalog)
+        for ours, theirs in zip(server.arrays(), device.arrays(), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        batch = windows.take(np.array([number]), trim=False)
+        np.testing.assert_array_equal(batch.ages.numpy(), device.ages)
+        np.testing.assert_array_equal(batch.gaps.numpy(), device.gaps)
+        np.testing.assert_array_equal(batch.actions.numpy(), device.actions)
+        real = batch.rows[0] >= 0
+        np.testing.assert_array_equal(run.catalog.codes[batch.rows[0][real]], device.codes[0][real])
 
 
 def test_the_loss_falls_and_the_log_has_a_line_per_epoch(run: Run) -> None:
@@ -122,10 +130,10 @@ def test_the_loss_falls_and_the_log_has_a_line_per_epoch(run: Run) -> None:
 
 def test_an_interrupted_run_resumes_to_the_same_weights(run: Run, data: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train_run(data, tmp_path / "run", MODEL, TRAIN, Watcher(interrupt_in=2))
+        train_run(data, tmp_path / "run", CONFIG, Watcher(interrupt_in=2))
     with pytest.raises(TrainingError, match="no finished run"):
         Run.open(tmp_path / "run")
-    result = train_run(data, tmp_path / "run", MODEL, TRAIN, Watcher())
+    result = train_run(data, tmp_path / "run", CONFIG, Watcher())
     assert result.resumed_from == 2
     resumed = Run.open(tmp_path / "run").model.state_dict()
     for name, weights in run.model.state_dict().items():
@@ -135,13 +143,13 @@ def test_an_interrupted_run_resumes_to_the_same_weights(run: Run, data: Path, tm
 
 def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused(run: Run, data: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointInvalid, match="--fresh"):
-        train_run(data, run.folder, MODEL, replace(TRAIN, epochs=5), Watcher())
+        train_run(data, run.folder, replace(CONFIG, train=replace(TRAIN, epochs=5)), Watcher())
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / checkpoint.CHECKPOINT_FILE).write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointInvalid, match="cannot be read"):
-        train_run(data, folder, MODEL, TRAIN, Watcher())
-    train_run(data, folder, MODEL, replace(TRAIN, epochs=1), Watcher(), fresh=True)
+        train_run(data, folder, CONFIG, Watcher())
+    train_run(data, folder, replace(CONFIG, train=replace(TRAIN, epochs=1)), Watcher(), fresh=True)
     Run.open(folder)
 
 
@@ -153,7 +161,12 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_checkpoint_kept(data: Pat
 
     watcher = Poison()
     with pytest.raises(TrainingError, match="lower the learning rate"):
-        train_run(data, tmp_path / "run", MODEL, replace(TRAIN, learning_rate=0.99, weight_decay=1e38), watcher)
+        train_run(
+            data,
+            tmp_path / "run",
+            replace(CONFIG, train=replace(TRAIN, learning_rate=0.99, weight_decay=1e38)),
+            watcher,
+        )
     if watcher.epochs:
         assert (tmp_path / "run" / checkpoint.CHECKPOINT_FILE).read_bytes() == watcher.kept
 
@@ -219,8 +232,13 @@ def test_the_commands_lead_from_a_csv_file_to_a_signed_bundle(
 
     data, run, bundle, key = (tmp_path / name for name in ("data", "run", "bundle", "key"))
     assert ok("prepare", events, "--out", data)["interactions"] == 320
-    sizes = ["--levels", 2, "--codebook-size", 8, "--history-length", 6, "--width", 16, "--layers", 1]
-    trained = ok("train", data, "--out", run, *sizes, "--epochs", 20, "--batch-size", 8, "--learning-rate", 0.01)
+    sizes = ["levels=2", "codebook_size=8", "history_length=6", "width=16", "layers=1"]
+    changes = [f"model.{size}" for size in sizes] + [
+        "train.epochs=20",
+        "train.batch_size=8",
+        "train.learning_rate=0.01",
+    ]
+    trained = ok("train", data, "--out", run, *(part for change in changes for part in ("--set", change)))
     assert trained["resumed_from_epoch"] == 0
     assert set(ok("evaluate", run)) == {"popularity", "item-kNN", "meritrec"}
     assert ok("evaluate", run, "--at", 1, 5, "--keep-seen")["meritrec"]["metrics"].keys() >= {"recall@1", "recall@5"}

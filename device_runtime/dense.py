@@ -1,0 +1,151 @@
+"""Scoring the whole catalog at once, for models whose items' scores are sums or dot products: no search, no beam.
+
+Exact: what comes out are the best of all allowed items. A filter removes items from the answer but does not change the
+probabilities of the others. Cost is one pass over the catalog: a fifth of a millisecond for 12,000 items of 64 numbers,
+some tens for a million.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device_runtime.beam import Found, Runner, checked
+from device_runtime.catalog import Catalog
+from device_runtime.errors import ModelFailed
+from device_runtime.sequence import ModelInputs
+
+Floats = NDArray[np.float32]
+
+#: Rows per call of a program's method `items`; part of the bundle format.
+ITEMS_AT_ONCE = 256
+
+
+class ItemVectors:
+    """Keys of all catalog items (and vectors, when the model re-ranks), made by the model's method `items`.
+
+    Attributes:
+        keys: float32 [n, d], what a query is multiplied with.
+        vectors: float32 [n, d], what the ranker reads; None when the model does not re-rank.
+    """
+
+    def __init__(self, session: Runner, catalog: Catalog, width: int, *, ranked: bool) -> None:
+        """Run `items` over the whole catalog, a block of rows at a time.
+
+        Raises:
+            ModelFailed: the outputs have the wrong shape or are not finite.
+        """
+        outputs, at_once = 2 if ranked else 1, ITEMS_AT_ONCE
+        tables = [np.empty((len(catalog), width), np.float32) for _ in range(outputs)]
+        for start in range(0, len(catalog), at_once):
+            rows = np.minimum(np.arange(start, start + at_once), len(catalog) - 1)  # the last one repeated
+            found = session.run("items", catalog.codes[rows].astype(np.int64), catalog.features_of(rows))
+            if len(found) != outputs:
+                raise ModelFailed(f"items must return {outputs} tensors, it returned {len(found)}")
+            for table, block in zip(tables, found, strict=True):
+                part = table[start : start + at_once]
+                part[:] = checked(block, (at_once, width))[: len(part)]
+        self.keys: Floats = tables[0]
+        self.vectors: Floats | None = tables[1] if ranked else None
+
+
+def search_by_codes(
+    session: Runner, inputs: ModelInputs, catalog: Catalog, *, k: int, allowed: NDArray[np.bool_] | None = None
+) -> Found:
+    """Find the `k` best items of a model that gives the log-probabilities of all codes at once.
+
+    Args:
+        session: runs `encode(...) -> (log-probabilities [1, L, K],)`.
+        inputs: one history (N = 1).
+        catalog: the items.
+        k: how many.
+        allowed: bool [n], items that may be returned; all when None.
+
+    Returns:
+        Log-probabilities among all items of the catalog: the sums of their codes', normalised.
+
+    Raises:
+        ModelFailed: the model's outputs have the wrong shape or are not finite.
+    """
+    (table,) = _outputs(session.run("encode", *inputs.arrays()), 1)
+    table = checked(table, (1, catalog.levels, catalog.codebook_size))[0]
+    scores = table[0][catalog.codes[:, 0]]
+    for level in range(1, catalog.levels):
+        scores = scores + table[level][catalog.codes[:, level]]
+    return _best(normalised(scores), k, allowed)
+
+
+def search_by_vectors(
+    session: Runner,
+    inputs: ModelInputs,
+    items: ItemVectors,
+    *,
+    k: int,
+    candidates: int,
+    allowed: NDArray[np.bool_] | None = None,
+) -> Found:
+    """Find the `k` best items by dot product, re-ranked when the model does so.
+
+    Args:
+        session: runs `encode(...) -> (query [1, d],)`, or `(query, states [1, T, d])` and
+            `rank(states, actions, vectors [1, C, d]) -> corrections [1, C]` when it re-ranks.
+        inputs: one history (N = 1).
+        items: of this model and catalog.
+        k: how many.
+        candidates: C, fixed when the program was exported; a model that re-ranks gives no more items than that.
+        allowed: bool [n], items that may be returned; all when None.
+
+    Raises:
+        ModelFailed: the model's outputs have the wrong shape or are not finite, or k > C though it re-ranks.
+    """
+    width = items.keys.shape[1]
+    outputs = _outputs(session.run("encode", *inputs.arrays()), 1 if items.vectors is None else 2)
+    log_probs = normalised(items.keys @ checked(outputs[0], (1, width))[0])
+    if items.vectors is None:
+        return _best(log_probs, k, allowed)
+    if k > candidates:
+        raise ModelFailed(f"k must be 1 to the model's {candidates} candidates, got {k}")
+    found = _best(log_probs, candidates, allowed)
+    if not len(found.rows):
+        return found
+    wide = np.resize(found.rows, candidates)  # fewer are repeated to the fixed shape
+    states = checked(outputs[1], (1, inputs.actions.shape[1], width))
+    (corrections,) = _outputs(session.run("rank", states, inputs.actions, items.vectors[wide][None]), 1)
+    final = found.log_probs + checked(corrections, (1, candidates))[0][: len(found.rows)]
+    # The ranker moves probability among the candidates; together they keep what retrieval gave them.
+    final = normalised(final) + np.log(np.exp(found.log_probs).sum(dtype=np.float64)).astype(np.float32)
+    order = np.lexsort((found.rows, -final))[:k]
+    return Found(found.rows[order], final[order])
+
+
+def normalised(scores: Floats) -> Floats:
+    """Return log-softmax of `scores` [n]."""
+    shifted = scores - scores.max()
+    result: Floats = shifted - np.log(np.exp(shifted).sum(dtype=np.float64)).astype(np.float32)
+    return result
+
+
+def _best(log_probs: Floats, k: int, allowed: NDArray[np.bool_] | None) -> Found:
+    """The `k` best allowed rows, equal ones by row."""
+    if k < 1:
+        raise ModelFailed(f"k must be at least 1, got {k}")
+    if allowed is not None and (allowed.shape != log_probs.shape or allowed.dtype != np.bool_):
+        raise ModelFailed(
+            f"allowed must be bool [{len(log_probs)}], one per catalog row, got {allowed.dtype} {allowed.shape}"
+        )
+    rows = np.arange(len(log_probs)) if allowed is None else np.flatnonzero(allowed)
+    values = log_probs[rows]
+    if len(rows) > k:
+        floor = np.partition(values, len(rows) - k)[len(rows) - k]
+        above = np.flatnonzero(values > floor)
+        level = np.flatnonzero(values == floor)[: k - len(above)]
+        chosen = np.concatenate([above, level])
+        rows, values = rows[chosen], values[chosen]
+    order = np.lexsort((rows, -values))
+    return Found(rows[order], values[order])
+
+
+def _outputs(found: tuple[NDArray[np.generic], ...], count: int) -> tuple[NDArray[np.generic], ...]:
+    if len(found) != count:
+        raise ModelFailed(f"the method must return {count} tensors, it returned {len(found)}")
+    return found

@@ -1,0 +1,58 @@
+"""HSTU: pointwise SiLU attention, gated, with relative position and time bias (Zhai et al., ICML 2024)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from server_training.models.backbones.feed_forward import MixtureOfExperts
+from server_training.models.backbones.history import History, RelativePosition, RelativeTime
+from server_training.models.config import ModelConfig
+
+
+class Hstu(nn.Module):
+    """Item vectors -> states, without softmax and without absolute positions."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(_Block(config) for _ in range(config.layers))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, history: History) -> Tensor:
+        """Map item vectors `x` [N, T, d] to states [N, T, d]."""
+        x = self.dropout(x)
+        visible = history.visible().to(x.dtype)
+        for block in self.blocks:
+            x = block(x, visible, history.ages)
+        return x
+
+
+class _Block(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.heads = config.heads
+        self.scale = (width // config.heads) ** -0.5
+        self.norm = nn.LayerNorm(width)
+        self.uvqk = nn.Linear(width, 4 * width)
+        self.position = RelativePosition(config.heads, config.history_length)
+        self.time = RelativeTime(config.heads)
+        self.norm_out = nn.LayerNorm(width)
+        self.out = nn.Linear(width, width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.norm_mlp = nn.LayerNorm(width) if config.experts else None
+        self.mlp = MixtureOfExperts(width, config.experts, config.dropout) if config.experts else None
+
+    def forward(self, x: Tensor, visible: Tensor, ages: Tensor) -> Tensor:
+        n, t, d = x.shape
+        u, v, q, k = F.silu(self.uvqk(self.norm(x))).chunk(4, dim=-1)
+        q, k, v = (z.reshape(n, t, self.heads, d // self.heads).transpose(1, 2) for z in (q, k, v))
+        logits = torch.matmul(q, k.transpose(2, 3)) * self.scale + self.position(t) + self.time(ages)
+        # Divided by the events in sight, not by the padded length: a short history weighs as much as a long one.
+        weights = F.silu(logits) * visible / visible.sum(dim=-1, keepdim=True)
+        attended = torch.matmul(weights, v).transpose(1, 2).reshape(n, t, d)
+        x = x + self.dropout(self.out(self.norm_out(attended) * u))
+        if self.norm_mlp is not None and self.mlp is not None:
+            x = x + self.dropout(self.mlp(self.norm_mlp(x)))
+        return x

@@ -1,0 +1,58 @@
+"""SASRec: the honest baseline. Causal softmax attention over learned positions."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from device_runtime import N_GAPS
+from server_training.models.backbones.feed_forward import make_feed_forward
+from server_training.models.backbones.history import HIDDEN, History
+from server_training.models.config import ModelConfig
+
+
+class SasRec(nn.Module):
+    """Item vectors -> states, by position."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.length = config.history_length
+        self.position_table = nn.Embedding(config.history_length, config.width)
+        self.gap_table = nn.Embedding(N_GAPS, config.width)
+        self.blocks = nn.ModuleList(_Block(config) for _ in range(config.layers))
+        self.dropout = nn.Dropout(config.dropout)
+        self.places: Tensor
+        self.register_buffer("places", torch.arange(config.history_length), persistent=False)
+
+    def forward(self, x: Tensor, history: History) -> Tensor:
+        """Map item vectors `x` [N, T, d] to states [N, T, d]; T may be below the length the model was made for."""
+        newest = self.places[self.length - x.shape[1] :]
+        x = self.dropout(x + self.position_table(newest) + self.gap_table(history.gaps))
+        mask = torch.where(history.visible(), 0.0, HIDDEN).to(x.dtype)
+        for block in self.blocks:
+            x = block(x, mask)
+        return x
+
+
+class _Block(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.heads = config.heads
+        self.norm_attention = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.mlp = make_feed_forward(width, config.experts, config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        n, t, d = x.shape
+        shape = (n, t, self.heads, d // self.heads)
+        q, k, v = (z.reshape(shape).transpose(1, 2) for z in self.qkv(self.norm_attention(x)).chunk(3, dim=-1))
+        rate = self.dropout.p if self.training else 0.0
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate)  # [N, h, T, d/h]
+        x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(n, t, d)))
+        result: Tensor = x + self.dropout(self.mlp(self.norm_mlp(x)))
+        return result

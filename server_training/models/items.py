@@ -1,0 +1,57 @@
+"""From an item's semantic ID and its few own numbers to its vector.
+
+A vector is the sum of L code embeddings plus a linear map of R numbers: learned ones (zero for an item nobody has
+used) and ones computed from content. There is no item table, so the parameters grow with the catalog only by the
+learned numbers, which travel in the catalog as int8.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from server_training.models.config import ModelConfig
+
+CODE_SCALE = 0.02
+
+
+class ItemEncoder(nn.Module):
+    """Codes and features of items -> vectors."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        # Row K is the pad code, hidden by masks. No padding_idx: it would keep the exporter from fusing quantised
+        # embeddings.
+        tables = [nn.Embedding(config.codebook_size + 1, config.width) for _ in range(config.levels)]
+        self.project = nn.Linear(config.features, config.width, bias=False)
+        for table in tables:
+            nn.init.normal_(table.weight, std=CODE_SCALE)
+        self.code_tables = nn.ModuleList(tables)
+        nn.init.normal_(self.project.weight, std=CODE_SCALE * config.features**-0.5)
+
+    def forward(self, codes: Tensor, features: Tensor) -> Tensor:
+        """Map codes int64 [..., L] and features float [..., R] to vectors [..., d]."""
+        vectors: Tensor = self.project(features)
+        for level, table in enumerate(self.code_tables):
+            vectors = vectors + table(codes[..., level])
+        return vectors
+
+
+class FeatureTable(nn.Module):
+    """The R numbers of every catalog item: learned ones first, then those from content.
+
+    Args:
+        n_items: n.
+        own: how many are learned.
+        content: float32 [n, R - own], scaled to a standard deviation near 1; fixed.
+    """
+
+    def __init__(self, n_items: int, own: int, content: Tensor | None = None) -> None:
+        super().__init__()
+        self.own = nn.Parameter(torch.randn(n_items, own))
+        self.content: Tensor
+        self.register_buffer("content", torch.zeros(n_items, 0) if content is None else content)
+
+    def forward(self) -> Tensor:
+        """Return float32 [n, R]."""
+        return torch.cat([self.own, self.content], dim=1)

@@ -1,0 +1,124 @@
+"""Everything that makes a run, in one TOML file: how items are described, what the model is, how it is trained.
+
+Shipped configurations lie in `configs/` and are named without their ending; any other file is given by its path. A file
+holds only what differs from the defaults; a name it does not know is an error, never ignored.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from server_training.errors import ConfigInvalid
+from server_training.models.config import ModelConfig
+from server_training.training.config import TrainConfig
+
+Text = Literal["tfidf", "minilm"]
+Vectors = Literal["text", "use", "both", "aligned"]
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsConfig:
+    """How items get their semantic IDs.
+
+    Attributes:
+        text: how text becomes a vector.
+        vectors: what the tokenizer sees: the text, what items are used with, both, or both aligned by contrast.
+        tokenizer: a name of `items.tokenizers`.
+        smoothing: rounds of averaging over the user-item graph.
+    """
+
+    text: Text = "tfidf"
+    vectors: Vectors = "both"
+    tokenizer: str = "rq-kmeans"
+    smoothing: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse names that are not known.
+
+        Raises:
+            ConfigInvalid: see above.
+        """
+        for name, known in (("text", get_args(Text)), ("vectors", get_args(Vectors))):
+            if getattr(self, name) not in known:
+                raise ConfigInvalid(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if self.smoothing < 0:
+            raise ConfigInvalid(f"smoothing must not be negative, got {self.smoothing}")
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """All settings of a run."""
+
+    items: ItemsConfig = field(default_factory=ItemsConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values, by section."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, sections: Mapping[str, Any]) -> RunConfig:
+        """Build from sections of plain values.
+
+        Raises:
+            ConfigInvalid: a section or name is not known, or a value has the wrong type or range.
+        """
+        return changed(cls(), sections)
+
+
+def changed(config: RunConfig, sections: Mapping[str, Any]) -> RunConfig:
+    """Return `config` with some settings replaced.
+
+    Raises:
+        ConfigInvalid: see `RunConfig.from_dict`.
+    """
+    known = {part.name for part in fields(RunConfig)}
+    parts: dict[str, Any] = {}
+    for name, values in sections.items():
+        if name not in known or not isinstance(values, Mapping):
+            raise ConfigInvalid(f"expected the sections {', '.join(sorted(known))}, got {name!r}")
+        parts[name] = _section(getattr(config, name), name, values)
+    return replace(config, **parts)
+
+
+def load_config(name: str) -> RunConfig:
+    """Read a shipped configuration by its name, or a file by its path.
+
+    Raises:
+        ConfigInvalid: there is none, or it is not TOML, or it holds what is not known.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = CONFIGS / f"{name}.toml"
+    try:
+        sections = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigInvalid(f"no configuration {name!r}; use a .toml file or one of {', '.join(shipped())}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"{path} is not TOML ({error})") from error
+    return RunConfig.from_dict(sections)
+
+
+def shipped() -> list[str]:
+    """Names of the shipped configurations."""
+    return sorted(path.stem for path in CONFIGS.glob("*.toml"))
+
+
+def _section(current: Any, section: str, values: Mapping[str, Any]) -> Any:
+    defaults = asdict(current)
+    for name, value in values.items():
+        if name not in defaults:
+            raise ConfigInvalid(f"[{section}] has no setting {name!r}; known: {', '.join(defaults)}")
+        wanted = type(defaults[name])
+        if wanted is float and type(value) is int:
+            continue
+        if type(value) is not wanted:
+            raise ConfigInvalid(f"[{section}] {name} must be {wanted.__name__}, got {value!r}")
+    return replace(current, **values)

@@ -1,0 +1,35 @@
+"""How the processes share a model: each a copy of it (DDP), or each a shard of it (FSDP2)."""
+
+from __future__ import annotations
+
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+from server_training.training.processes import Processes
+from server_training.training.step import TrainingStep
+
+
+def wrapped(step: TrainingStep, processes: Processes, *, sharded: bool) -> nn.Module:
+    """Return a module with the forward of `step` whose gradients are averaged over all processes.
+
+    Sharded, every block of the backbone and the rest are split over the processes, which must have formed a group.
+    """
+    if sharded:
+        mesh = init_device_mesh(processes.device.type, (dist.get_world_size(),))
+        for block in step.model.backbone.blocks:
+            fully_shard(block, mesh=mesh)
+        fully_shard(step, mesh=mesh)
+        return step
+    if processes.world > 1:
+        return DistributedDataParallel(step)
+    return step
+
+
+def full_weights(step: TrainingStep, *, sharded: bool) -> dict[str, object]:
+    """All weights on this process's CPU; with shards, only the first process gets them."""
+    options = StateDictOptions(full_state_dict=sharded, cpu_offload=sharded)
+    return dict(get_model_state_dict(step, options=options)) if sharded else dict(step.state_dict())
