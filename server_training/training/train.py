@@ -9,6 +9,7 @@ Decisions:
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import time
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +19,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from device_runtime import Catalog
 from server_training.data.split import Split, Stage
@@ -139,6 +140,10 @@ class _Run:
         torch.manual_seed(config.seed)
         model = GenerativeRecommender(model_config)
         features = FeatureTable(len(catalog), model_config.own_features, _tensor(content))
+        # With shards no process holds a model to validate: the first one gathers a copy.
+        both = copy.deepcopy((model, features)) if sharded else (model, features)
+        self.gathered = nn.ModuleDict({"model": both[0], "features": both[1]})
+        self.scorer = ModelScorer(both[0], catalog, split, Stage.VALID, both[1])
         objective = make_objective(config.objective, _counts(split, catalog), config.negatives)
         self.step = TrainingStep(model, features, CodeIndex(catalog), objective).to(processes.device)
         self.windows = training_windows(split, catalog, model_config.history_length)
@@ -149,7 +154,6 @@ class _Run:
         self.optimizer = Optimizer(self.wrapped, config, self.total_steps)
         store = CheckpointShards if sharded else CheckpointFile
         self.checkpoint = store(folder, self.step, self.optimizer, processes)
-        self.scorer = ModelScorer(model, catalog, split, Stage.VALID, features)
         self.split = split
         self.progress = Progress(self.identity)
         self.journal: Journal | None = Journal(folder) if processes.first else None
@@ -193,10 +197,18 @@ class _Run:
         torch.manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
         mine = share_of(batch, self.processes.rank, self.processes.world)
         weight = total_weight(self.windows, batch, self.weights)
-        loss = self._loss(mine) if len(mine) else self._loss(batch[:1]) * 0.0  # fewer windows than processes
-        # DDP and FSDP average over processes; the sum over all targets of the batch is what is wanted.
-        (loss * (self.processes.world / weight)).backward()  # type: ignore[no-untyped-call]
-        total = self.processes.summed(float(loss.detach()))
+        try:
+            loss = self._loss(mine) if len(mine) else self._loss(batch[:1]) * 0.0  # fewer windows than processes
+            # DDP and FSDP average over processes; the sum over all targets of the batch is what is wanted.
+            (loss * (self.processes.world / weight)).backward()  # type: ignore[no-untyped-call]
+            total = self.processes.summed(float(loss.detach()))
+        except RuntimeError as error:
+            if self.processes.world == 1:
+                raise
+            raise TrainingError(
+                f"another process of this run ended or did not answer in time ({error}); start all of them again, "
+                "they resume from the last checkpoint"
+            ) from error
         if not math.isfinite(total):
             raise TrainingError(
                 f"the loss became {total} in epoch {self.progress.epoch + 1}, step {self.progress.batches + 1}; lower "
@@ -250,20 +262,17 @@ class _Run:
     def _validate(self) -> dict[str, float]:
         """Metrics of the validation events, the same numbers in every process."""
         if self.sharded:
-            return self._evaluated()  # every process must take part in gathering the shards
-        return self._shared(self._evaluated() if self.processes.first else {})
-
-    def _evaluated(self) -> dict[str, float]:
-        metrics = evaluate_scores(self.scorer, self.split, stage=Stage.VALID).metrics
-        return {name: metrics[name] for name in ("ndcg@10", "recall@10")}
-
-    def _shared(self, found: dict[str, float]) -> dict[str, float]:
+            weights = full_weights(self.step)
+            if self.processes.first:
+                self.gathered.load_state_dict(weights)
+        found: dict[str, float] = {}
+        if self.processes.first:
+            found = evaluate_scores(self.scorer, self.split, stage=Stage.VALID).metrics
         return {name: self.processes.summed(found.get(name, 0.0)) for name in ("ndcg@10", "recall@10")}
 
     def _keep(self) -> None:
-        weights = full_weights(self.step, sharded=self.sharded)
         if self.processes.first:
-            save_model(self.folder / MODEL_FILE, self.step.model.config, weights)
+            save_model(self.folder / MODEL_FILE, self.step.model.config, self.gathered.state_dict())
 
 
 def _tensor(content: NDArray[np.float32] | None) -> Tensor | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.distributed as dist
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
@@ -29,7 +31,7 @@ def wrapped(step: TrainingStep, processes: Processes, *, sharded: bool) -> nn.Mo
     return step
 
 
-def full_weights(step: TrainingStep, *, sharded: bool) -> dict[str, object]:
-    """All weights on this process's CPU; with shards, only the first process gets them."""
-    options = StateDictOptions(full_state_dict=sharded, cpu_offload=sharded)
-    return dict(get_model_state_dict(step, options=options)) if sharded else dict(step.state_dict())
+def full_weights(step: TrainingStep) -> dict[str, Any]:
+    """Gather all weights of a sharded step on the CPU of the first process; the others get nothing."""
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    return dict(get_model_state_dict(step, options=options))

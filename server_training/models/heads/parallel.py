@@ -33,7 +33,7 @@ class ParallelHead(Head):
         """Weighted sum of negative log-likelihoods of all codes."""
         states, wanted, weights = targets.flat()
         codes = items.index.codes[wanted]
-        found = self(states).gather(-1, codes[..., None])[..., 0].sum(dim=-1)
+        found: Tensor = self(states).gather(-1, codes[..., None])[..., 0].sum(dim=-1)
         return -(found * weights).sum()
 
     def scores(self, states: Tensor, items: Items) -> Tensor:
