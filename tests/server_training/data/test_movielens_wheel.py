@@ -52,7 +52,7 @@ def test_the_files_are_taken_out_once(tmp_path: Path) -> None:
     ("files", "expected"),
     [
         (FILES | {"ml-100k.inter": b"other"}, "ml-100k.inter in .* has not the pinned sha256"),
-        ({"ml-100k.inter": b"events"}, "does not hold MovieLens as expected"),
+        ({"ml-100k.inter": b"events"}, "does not hold its files as expected"),
     ],
 )
 def test_a_wheel_with_other_contents_is_refused(tmp_path: Path, files: dict[str, bytes], expected: str) -> None:
