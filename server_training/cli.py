@@ -15,6 +15,7 @@ from typing import TypeAlias
 from device_runtime import DeviceError
 from server_training import commands
 from server_training.errors import TrainingError
+from server_training.files import default_cache
 from server_training.run_config import shipped
 from server_training.training.processes import DEFAULT_TIMEOUT_S
 
@@ -82,7 +83,7 @@ def _prepare(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--cache",
         type=Path,
-        default=Path.home() / ".cache" / "meritrec",
+        default=default_cache(),
         help="where fetched data is kept (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")

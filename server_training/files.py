@@ -35,6 +35,11 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], object]) -> N
         temporary.unlink(missing_ok=True)
 
 
+def default_cache() -> Path:
+    """Where fetched files are kept: the folder ``MERITREC_CACHE`` names, or ``meritrec`` in the user's cache."""
+    return Path(os.environ.get("MERITREC_CACHE") or Path.home() / ".cache" / "meritrec")
+
+
 def sha256_of(path: Path) -> str:
     """Hex sha256 of a file's bytes."""
     with path.open("rb") as file:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from server_training.errors import ConfigInvalid
+from server_training.items.text_features import FeatureConfig, TextEncoder
 from server_training.models.config import ModelConfig
 from server_training.training.config import TrainConfig
 
-Text = Literal["tfidf", "minilm"]
-Vectors = Literal["text", "use", "both", "aligned"]
+Vectors = Literal["text", "use", "both"]
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -28,15 +28,11 @@ class ItemsConfig:
 
     Attributes:
         text: how text becomes a vector.
-        vectors: what the tokenizer sees: the text, what items are used with, both, or both aligned by contrast.
-        tokenizer: a name of `items.tokenizers`.
-        smoothing: rounds of averaging over the user-item graph.
+        vectors: what the tokenizer sees: the text, what items are used with, or both.
     """
 
-    text: Text = "tfidf"
+    text: TextEncoder = "tfidf"
     vectors: Vectors = "both"
-    tokenizer: str = "rq-kmeans"
-    smoothing: int = 0
 
     def __post_init__(self) -> None:
         """Refuse names that are not known.
@@ -44,11 +40,14 @@ class ItemsConfig:
         Raises:
             ConfigInvalid: see above.
         """
-        for name, known in (("text", get_args(Text)), ("vectors", get_args(Vectors))):
+        for name, known in (("text", get_args(TextEncoder)), ("vectors", get_args(Vectors))):
             if getattr(self, name) not in known:
                 raise ConfigInvalid(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
-        if self.smoothing < 0:
-            raise ConfigInvalid(f"smoothing must not be negative, got {self.smoothing}")
+
+    def features(self) -> FeatureConfig:
+        """The settings of the item vectors."""
+        text_weight, use_weight = {"text": (1.0, 0.0), "use": (0.0, 1.0), "both": (1.0, 1.0)}[self.vectors]
+        return FeatureConfig(text=self.text, text_weight=text_weight, use_weight=use_weight)
 
 
 @dataclass(frozen=True, slots=True)

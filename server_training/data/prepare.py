@@ -25,12 +25,18 @@ class PreparedReport:
 
     Attributes:
         rows: event rows in the source.
+        format: how the source was read.
         interactions: events kept.
         duplicates_dropped: rows equal to an earlier row in every column.
+        rows_dropped: rows left out because they cannot be true, such as a date before 1970.
+        rows_back_in_time: rows earlier than the row of the same user before them, in source order.
+        lines_repaired: lines read as Latin-1 because they were not UTF-8.
         users: users with at least one event.
         users_with_one_event: users who cannot be evaluated and teach no sequence.
         items: items in the catalog.
         items_interacted: catalog items with at least one event.
+        items_unused: catalog items nobody has an event with.
+        events_per_user: smallest, median, 90 % quantile and largest.
         items_without_text: catalog items with neither title, text nor attributes.
         first_timestamp: unix seconds of the earliest event.
         last_timestamp: unix seconds of the latest event.
@@ -40,12 +46,18 @@ class PreparedReport:
     """
 
     rows: int
+    format: str
     interactions: int
     duplicates_dropped: int
+    rows_dropped: int
+    rows_back_in_time: int
+    lines_repaired: int
     users: int
     users_with_one_event: int
     items: int
     items_interacted: int
+    items_unused: int
+    events_per_user: tuple[int, int, int, int]
     items_without_text: int
     first_timestamp: int
     last_timestamp: int
@@ -105,14 +117,21 @@ def _report(tables: SourceTables, inputs: dict[str, str], outputs: dict[str, str
     per_action = events.group_by(c.ACTION).len().sort(c.ACTION)
     bare = (pl.col(c.TITLE) == "") & (pl.col(c.TEXT) == "") & (pl.col(c.ATTRIBUTES).list.len() == 0)
     times = events[c.TIMESTAMP].to_numpy()
+    used = events[c.ITEM].n_unique()
     return PreparedReport(
         rows=tables.rows_read,
+        format=tables.format,
         interactions=len(events),
-        duplicates_dropped=tables.rows_read - len(events),
+        duplicates_dropped=tables.rows_read - tables.rows_dropped - len(events),
+        rows_dropped=tables.rows_dropped,
+        rows_back_in_time=int(events.select((pl.col(c.TIMESTAMP).diff() < 0).over(c.USER)).to_series().sum()),
+        lines_repaired=tables.lines_repaired,
         users=len(per_user),
         users_with_one_event=int((per_user == 1).sum()),
         items=len(items),
-        items_interacted=events[c.ITEM].n_unique(),
+        items_interacted=used,
+        items_unused=len(items) - used,
+        events_per_user=_quantiles(per_user),
         items_without_text=len(items.filter(bare)),
         first_timestamp=int(times.min()),
         last_timestamp=int(times.max()),
@@ -120,3 +139,8 @@ def _report(tables: SourceTables, inputs: dict[str, str], outputs: dict[str, str
         inputs=inputs,
         outputs=outputs,
     )
+
+
+def _quantiles(per_user: pl.Series) -> tuple[int, int, int, int]:
+    smallest, median, most, largest = (int(per_user.quantile(share, "nearest") or 0) for share in (0.0, 0.5, 0.9, 1.0))
+    return smallest, median, most, largest

@@ -1,4 +1,4 @@
-"""Readers of interaction data: RecBole atomic files, CSV, and Parquet that follows the contract already.
+"""Readers of interaction data: RecBole atomic files, CSV, JSON lines, Parquet, and data sets as they are published.
 
 ``read_source`` takes a file or a folder and returns tables of the contract, or raises :class:`DataInvalid`
 with every problem of every file. It writes nothing and knows nothing of training.
@@ -9,8 +9,11 @@ format    a folder holds                     columns
 RecBole   one ``*.inter``, maybe ``*.item``  user_id, item_id, timestamp, [rating 0..5]; item_id, any others
 CSV       ``interactions.csv``,              user, item, timestamp, [action], [weight];
           maybe ``items.csv``                item, [title], [text], [attributes separated by ``|``]
+JSONL     ``interactions.jsonl``,            as CSV; attributes may be a list
+          maybe ``items.jsonl``
 Parquet   ``interactions.parquet``,          see ``columns.py``
           maybe ``items.parquet``
+others    see ``known_folders.py``
 ========  =================================  ==========================================================
 
 Given a file, the item file is looked for beside it, under the same stem (RecBole) or as ``items.*``.
@@ -39,8 +42,9 @@ from server_training.data.checks import (
     titles,
     whole_seconds,
 )
+from server_training.data.known_folders import find_known
 from server_training.data.recbole import recbole_interactions, recbole_items
-from server_training.data.tables import RawTable, read_delimited, read_parquet
+from server_training.data.tables import RawTable, read_delimited, read_json_lines, read_parquet
 from server_training.errors import DataInvalid, DataUnavailable, Problem
 
 Adapter = Callable[[RawTable], tuple[pl.DataFrame | None, list[Problem]]]
@@ -55,12 +59,18 @@ class SourceTables:
         items: one row per catalog item, sorted by item; every interacted item is in it.
         files: the files read, interactions first.
         rows_read: event rows in the file, doubled ones included.
+        format: name of the format.
+        lines_repaired: lines read as Latin-1 because they were not UTF-8.
+        rows_dropped: rows left out because they cannot be true.
     """
 
     interactions: pl.DataFrame
     items: pl.DataFrame
     files: tuple[Path, ...]
     rows_read: int
+    format: str
+    lines_repaired: int = 0
+    rows_dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,13 @@ def read_source(path: Path) -> SourceTables:
     """
     if not path.exists():
         raise DataUnavailable(f"expected a data file or folder at {path}, found nothing; check the path")
+    known = find_known(path) if path.is_dir() else None
+    if known is not None:
+        name, read = known
+        found = read()
+        rows = len(found.interactions) + found.dropped
+        kept = found.interactions.unique(maintain_order=True, keep="first")
+        return SourceTables(kept, _complete(found.items, kept), found.files, rows, name, found.repaired, found.dropped)
     events_file, items_file = _find_files(path)
     chosen = _FORMATS[events_file.suffix]
     problems: list[Problem] = []
@@ -90,16 +107,20 @@ def read_source(path: Path) -> SourceTables:
         raise DataInvalid(problems)
     files = (events_file,) if items_file is None else (events_file, items_file)
     kept = events.unique(maintain_order=True, keep="first")
-    return SourceTables(kept, _complete(items, kept), files, len(raw.frame))
+    return SourceTables(kept, _complete(items, kept), files, len(raw.frame), events_file.suffix[1:])
 
 
 def _find_files(path: Path) -> tuple[Path, Path | None]:
     if path.is_dir():
-        found = [path / c.INTERACTIONS_FILE, path / "interactions.csv", *sorted(path.glob("*.inter"))]
+        names = (c.INTERACTIONS_FILE, "interactions.csv", "interactions.jsonl")
+        found = [*(path / name for name in names), *sorted(path.glob("*.inter"))]
         found = [file for file in found if file.is_file()]
         if len(found) != 1:
-            names = ", ".join(file.name for file in found) or "none of them"
-            message = f"expected one of {c.INTERACTIONS_FILE}, interactions.csv or *.inter, found {names}"
+            shown = ", ".join(file.name for file in found) or "none of them"
+            message = (
+                f"expected one of {c.INTERACTIONS_FILE}, interactions.csv, interactions.jsonl, *.inter, "
+                f"or a data set as it is published, found {shown}"
+            )
             raise DataInvalid([Problem(str(path), message)])
         path = found[0]
     elif path.suffix not in _FORMATS:
@@ -192,5 +213,6 @@ def _read_csv(path: Path) -> RawTable:
 _FORMATS = {
     ".inter": _Format(_read_recbole, recbole_interactions, recbole_items),
     ".csv": _Format(_read_csv, _contract_interactions, _contract_items),
+    ".jsonl": _Format(read_json_lines, _contract_interactions, _contract_items),
     ".parquet": _Format(read_parquet, _contract_interactions, _contract_items),
 }

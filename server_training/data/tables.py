@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +102,54 @@ def _decode(path: Path) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         message = f"expected UTF-8 text, got byte 0x{data[error.start]:02x}; save the file as UTF-8"
         raise DataInvalid([Problem(path.name, message, line=line)]) from error
+
+
+def repaired_lines(path: Path) -> tuple[pl.Series, int]:
+    """Lines of a file in which UTF-8 and Latin-1 are mixed, and how many were Latin-1.
+
+    For data sets that were published so; a line is one or the other.
+    """
+    lines: list[str] = []
+    repaired = 0
+    for line in path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines():
+        try:
+            lines.append(line.decode("utf-8"))
+        except UnicodeDecodeError:
+            lines.append(line.decode("latin-1"))
+            repaired += 1
+    return pl.Series(lines, dtype=pl.String), repaired
+
+
+def read_json_lines(path: Path) -> RawTable:
+    """Read a file with one JSON object per line; blank lines are passed over.
+
+    Raises:
+        DataInvalid: wrong encoding, a line that is no object, or no rows.
+    """
+    text = pl.Series(_decode(path).split("\n"), dtype=pl.String)
+    lines = pl.Series(range(1, len(text) + 1), dtype=pl.UInt32)
+    full = text.str.strip_chars().str.len_bytes() > 0
+    text, lines = text.filter(full), lines.filter(full)
+    if text.is_empty():
+        raise DataInvalid([Problem(path.name, "expected a JSON object per line, but the file is empty")])
+    try:
+        frame = pl.read_ndjson(io.BytesIO("\n".join(text).encode()), infer_schema_length=None)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        place, message = _faulty_json(text)
+        line = None if place is None else int(lines[place])
+        raise DataInvalid([Problem(path.name, f"expected a JSON object, {message or error}", line=line)]) from error
+    return RawTable(path, frame, lines, {})
+
+
+def _faulty_json(text: pl.Series) -> tuple[int | None, str]:
+    for place, line in enumerate(text):
+        try:
+            found = json.loads(line)
+        except ValueError as error:
+            return place, f"but: {error}"
+        if not isinstance(found, dict):
+            return place, f"got {type(found).__name__}"
+    return None, ""
 
 
 def _split_plain(text: str, separator: str) -> tuple[pl.Series, pl.Series]:

@@ -16,6 +16,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +27,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from server_training.data.split import Split
 from server_training.errors import ConfigInvalid
+from server_training.files import default_cache
+from server_training.items.minilm import sentence_vectors
 
 Vectors = NDArray[np.float32]
+TextEncoder = Literal["tfidf", "minilm"]
 _WORD = re.compile(r"\w\w+")
 _SMOOTHING = 0.75
 _BATCH = 1024
@@ -37,7 +42,8 @@ class FeatureConfig:
     """How item vectors are made.
 
     Attributes:
-        text_size: numbers per item in the text block, at most.
+        text: ``tfidf``, words and attributes; ``minilm``, what a sentence encoder makes of title and text.
+        text_size: numbers per item in the text block of ``tfidf``, at most.
         use_size: numbers per item in the co-occurrence block, at most.
         text_weight: length of the text block.
         use_weight: length of the co-occurrence block.
@@ -46,6 +52,7 @@ class FeatureConfig:
         seed: of the randomised SVD.
     """
 
+    text: TextEncoder = "tfidf"
     text_size: int = 64
     use_size: int = 64
     text_weight: float = 1.0
@@ -55,6 +62,8 @@ class FeatureConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.text not in get_args(TextEncoder):
+            raise ConfigInvalid(f"text must be one of {', '.join(get_args(TextEncoder))}, got {self.text!r}")
         if min(self.text_size, self.use_size, self.window, self.neighbours) < 1:
             raise ConfigInvalid(f"expected sizes, window and neighbours of at least 1, got {self}")
         if min(self.text_weight, self.use_weight) < 0 or self.text_weight + self.use_weight <= 0:
@@ -74,6 +83,10 @@ class ItemText:
         words: list[str] = _WORD.findall(f"{self.title} {self.text}".lower())
         return words + [f"={attribute.lower()}" for attribute in self.attributes]
 
+    def sentence(self) -> str:
+        """Title, text and attributes in one line."""
+        return " ".join(part for part in (self.title, self.text, *self.attributes) if part)
+
 
 @dataclass(frozen=True, slots=True)
 class ItemFeatures:
@@ -88,26 +101,65 @@ class ItemFeatures:
     known: NDArray[np.bool_]
     _text: Vectors
     _use: Vectors
-    _reduction: _TextReduction
+    _reader: TextReader
     _config: FeatureConfig
 
     @classmethod
-    def fit(cls, split: Split, config: FeatureConfig | None = None) -> ItemFeatures:
-        """Make vectors from the catalog's text and the split's training events."""
+    def fit(cls, split: Split, config: FeatureConfig | None = None, cache: Path | None = None) -> ItemFeatures:
+        """Make vectors from the catalog's text and the split's training events.
+
+        Args:
+            split: whose training events and catalog are read.
+            config: how; the defaults when None.
+            cache: where weights and vectors of the sentence encoder are kept; a folder of the user's when None.
+
+        Raises:
+            DataUnavailable: the sentence encoder's weights cannot be fetched.
+        """
         config = config or FeatureConfig()
         data = split.data
         catalog = [ItemText(*parts) for parts in zip(data.titles, data.texts, data.attributes, strict=True)]
-        reduction, text = _TextReduction.fit(catalog, config)
+        reader, text = _read(catalog, config, cache or default_cache())
         use = _use_vectors(co_occurrence(split, config.window), config)
         known = np.linalg.norm(use, axis=1) > 0
         use[~known] = _by_neighbours(text[~known], text[known], use[known], config.neighbours)
-        return cls(_join(text, use, config), known, text, use, reduction, config)
+        return cls(_join(text, use, config), known, text, use, reader, config)
+
+    @property
+    def text(self) -> Vectors:
+        """The text block: unit vectors float32 ``[n, m]``, zeros for an item without text."""
+        return self._text
 
     def place(self, items: Sequence[ItemText]) -> Vectors:
         """Vectors float32 ``[len(items), d]`` of items outside the catalog, from their text alone."""
-        text = self._reduction.apply(items)
+        text = self._reader.apply(items)
         use = _by_neighbours(text, self._text[self.known], self._use[self.known], self._config.neighbours)
         return _join(text, use, self._config)
+
+
+class TextReader(Protocol):
+    """Text of items to vectors."""
+
+    def apply(self, items: Sequence[ItemText]) -> Vectors:
+        """Unit vectors float32 ``[len(items), m]``, zeros for an item without text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _SentenceReader:
+    """The sentence encoder, on title, text and attributes."""
+
+    cache: Path
+
+    def apply(self, items: Sequence[ItemText]) -> Vectors:
+        return sentence_vectors([item.sentence() for item in items], self.cache)
+
+
+def _read(catalog: Sequence[ItemText], config: FeatureConfig, cache: Path) -> tuple[TextReader, Vectors]:
+    if config.text == "tfidf":
+        return _TextReduction.fit(catalog, config)
+    reader = _SentenceReader(cache)
+    return reader, reader.apply(catalog)
 
 
 @dataclass(frozen=True, slots=True)

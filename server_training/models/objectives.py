@@ -36,36 +36,46 @@ class Objective(Protocol):
 
 
 class _FullSoftmax(torch.autograd.Function):
-    """Cross-entropy over the whole catalog without ever holding all logits: gradients are made on the way forward."""
+    """Cross-entropy over the whole catalog without ever holding all logits: gradients are made on the way forward.
+
+    With `low`, matrix products take bfloat16 numbers; sums and exponentials never do.
+    """
 
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, keys: Tensor, items: Tensor, weights: Tensor) -> Tensor:
+    def forward(ctx: Any, queries: Tensor, keys: Tensor, items: Tensor, weights: Tensor, low: bool) -> Tensor:
         total = torch.zeros((), dtype=torch.float64, device=queries.device)
         d_queries, d_keys = torch.empty_like(queries), torch.zeros_like(keys)
+        number = torch.bfloat16 if low else torch.float32
+        small_queries, small_keys = queries.to(number), keys.to(number)
         for start in range(0, len(queries), _ROWS):
             part = slice(start, start + _ROWS)
-            query, item, weight = queries[part], items[part, None], weights[part, None]
-            logits = query @ keys.T
+            query, item, weight = small_queries[part], items[part, None], weights[part, None]
+            logits = (query @ small_keys.T).float()
             wanted = logits.gather(1, item)
             top = logits.amax(dim=1, keepdim=True)
             shares = logits.sub_(top).exp_()
             mass = shares.sum(dim=1, keepdim=True)
             total += ((mass.log() + top - wanted) * weight).sum()
-            shares.mul_(weight / mass).scatter_add_(1, item, -weight)
-            torch.mm(shares, keys, out=d_queries[part])
-            d_keys.addmm_(shares.T, query)
+            shares = shares.mul_(weight / mass).scatter_add_(1, item, -weight).to(number)
+            d_queries[part] = shares @ small_keys
+            d_keys += shares.T @ query
         ctx.save_for_backward(d_queries, d_keys)
         return total.to(queries.dtype)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         d_queries, d_keys = ctx.saved_tensors
-        return d_queries * gradients[0], d_keys * gradients[0], None, None
+        return d_queries * gradients[0], d_keys * gradients[0], None, None, None
 
 
 def full_softmax(queries: Tensor, keys: Tensor, items: Tensor, weights: Tensor) -> Tensor:
-    """Cross-entropy over the whole catalog."""
-    loss: Tensor = _FullSoftmax.apply(queries.float(), keys.float(), items, weights.float())  # type: ignore[no-untyped-call]
+    """Cross-entropy over the whole catalog; matrix products in bfloat16 under autocast."""
+    kind = queries.device.type
+    low = torch.is_autocast_enabled(kind)
+    with torch.autocast(kind, enabled=False):
+        loss: Tensor = _FullSoftmax.apply(  # type: ignore[no-untyped-call]
+            queries.float(), keys.float(), items, weights.float(), low
+        )
     return loss
 
 

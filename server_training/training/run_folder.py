@@ -107,10 +107,10 @@ class DescribedItems:
 def describe_items(split: Split, config: RunConfig) -> DescribedItems:
     """Give every item its semantic ID and content features; of users, only training events are looked at."""
     model, data = config.model, split.data
-    features = ItemFeatures.fit(split)
+    features = ItemFeatures.fit(split, config.items.features())
     tokenizer = ResidualKMeans(model.levels, model.codebook_size, config.train.seed).fit(features.vectors)
     catalog = Catalog.build(data.item_ids, tokenizer.codes, model.codebook_size, data.titles)
-    known = ContentProjection.fit(features.vectors, model.content_features).apply(features.vectors)
+    known = ContentProjection.fit(features.text, model.content_features).apply(features.text)
     content = np.empty_like(known)
     content[catalog_rows(data, catalog)] = known
     return DescribedItems(catalog, content, tokenizer)

@@ -41,6 +41,16 @@ def test_the_full_softmax_is_cross_entropy_with_its_gradients(seed: int, rows: i
         torch.testing.assert_close(found, exact, rtol=1e-3, atol=1e-4)
 
 
+def test_low_precision_stays_close() -> None:
+    queries, keys, wanted, weights = _drawn(3, 300, 40)
+    exact = full_softmax(queries, keys, wanted, weights)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = full_softmax(queries, keys, wanted, weights)
+    assert low.dtype == torch.float32
+    assert float(low) == pytest.approx(float(exact), rel=5e-3)
+    assert float(low) != float(exact)
+
+
 def test_the_full_softmax_survives_logits_that_overflow() -> None:
     queries, keys, wanted, weights = _drawn(0, 4, 6)
     loss = full_softmax(queries * 1e4, keys * 1e4, wanted, weights)
