@@ -78,7 +78,7 @@ class ItemKnn:
     def fit(cls, split: Split, stage: Stage = Stage.TEST, config: ItemKnnConfig | None = None) -> ItemKnn:
         """Learn similarities from training events; take histories as known at ``stage``."""
         config = config or ItemKnnConfig()
-        return cls(_similarity(split, config), _histories(split, stage, config.half_life))
+        return cls(_similarity(split, config), history_matrix(split, stage, config.half_life))
 
     def score(self, user_indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Scores float32 ``[B, n_items]``."""
@@ -86,12 +86,19 @@ class ItemKnn:
         return scores.astype(np.float32, copy=False)
 
 
-def _similarity(split: Split, config: ItemKnnConfig) -> sparse.csr_array:
+def training_matrix(split: Split) -> sparse.csr_array:
+    """Who used what in training: 1 in ``[n_users, n_items]``, however often."""
     events = split.train_events()
     owner = np.repeat(np.arange(split.data.n_users), np.diff(split.data.offsets))[events]
     shape = (split.data.n_users, split.data.n_items)
     uses = sparse.csr_array((np.ones(len(events), np.float32), (owner, split.data.items[events])), shape=shape)
+    uses.sum_duplicates()
     uses.data[:] = 1.0
+    return uses
+
+
+def _similarity(split: Split, config: ItemKnnConfig) -> sparse.csr_array:
+    uses = training_matrix(split)
     norms = np.sqrt(np.asarray(uses.sum(axis=0)).ravel())
     by_item = sparse.csr_array(uses.T)
     blocks = [
@@ -114,7 +121,8 @@ def _nearest_rows(
     return sparse.csr_array(table.astype(np.float32))
 
 
-def _histories(split: Split, stage: Stage, half_life: float) -> sparse.csr_array:
+def history_matrix(split: Split, stage: Stage, half_life: float) -> sparse.csr_array:
+    """Recency weights ``[n_users, n_items]`` of what is known at a stage: 1 for the last event, halved by age."""
     data = split.data
     stops = np.array([split.history(user, stage).stop for user in range(data.n_users)], np.int64)
     owner = np.repeat(np.arange(data.n_users), np.diff(data.offsets))

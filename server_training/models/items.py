@@ -23,15 +23,24 @@ class ItemEncoder(nn.Module):
         # Row K is the pad code, hidden by masks. No padding_idx: it would keep the exporter from fusing quantised
         # embeddings.
         tables = [nn.Embedding(config.codebook_size + 1, config.width) for _ in range(config.levels)]
-        self.project = nn.Linear(config.features, config.width, bias=False)
+        self.own_map = nn.Linear(config.own_features, config.width, bias=False)
+        # Learned numbers start small under a map of unit gain, so that they move as fast as a table of their own would;
+        # numbers from content have unit size, so their map starts small.
+        nn.init.normal_(self.own_map.weight, std=config.own_features**-0.5)
+        self.content_map: nn.Linear | None = None
+        if config.content_features:
+            self.content_map = nn.Linear(config.content_features, config.width, bias=False)
+            nn.init.normal_(self.content_map.weight, std=CODE_SCALE * config.content_features**-0.5)
+        self.own_features = config.own_features
         for table in tables:
             nn.init.normal_(table.weight, std=CODE_SCALE)
         self.code_tables = nn.ModuleList(tables)
-        nn.init.normal_(self.project.weight, std=CODE_SCALE * config.features**-0.5)
 
     def forward(self, codes: Tensor, features: Tensor) -> Tensor:
         """Map codes int64 [..., L] and features float [..., R] to vectors [..., d]."""
-        vectors: Tensor = self.project(features)
+        vectors: Tensor = self.own_map(features[..., : self.own_features])
+        if self.content_map is not None:
+            vectors = vectors + self.content_map(features[..., self.own_features :])
         for level, table in enumerate(self.code_tables):
             vectors = vectors + table(codes[..., level])
         return vectors
@@ -48,7 +57,7 @@ class FeatureTable(nn.Module):
 
     def __init__(self, n_items: int, own: int, content: Tensor | None = None) -> None:
         super().__init__()
-        self.own = nn.Parameter(torch.randn(n_items, own))
+        self.own = nn.Parameter(CODE_SCALE * torch.randn(n_items, own))
         self.content: Tensor
         self.register_buffer("content", torch.zeros(n_items, 0) if content is None else content)
 

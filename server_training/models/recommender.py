@@ -55,8 +55,8 @@ class GenerativeRecommender(nn.Module):
         self.backbone = make_backbone(config)
         self.norm = nn.LayerNorm(config.width)
         self.head = make_head(config)
-        # Vectors of items are small so that the temperature works on them from the start; histories want unit size.
-        self.input_scale = 1.0 / CODE_SCALE / (config.levels + 1) ** 0.5
+        # Item vectors start small, so that the softmax over them starts flat; histories want them larger.
+        self.input_scale = config.width**0.5
 
     def states(self, codes: Tensor, features: Tensor, actions: Tensor, gaps: Tensor, ages: Tensor) -> Tensor:
         """Encode histories given by codes, as on the device.
