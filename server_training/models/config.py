@@ -18,6 +18,8 @@ class ModelConfig:
     Attributes:
         levels: L, codes per item.
         codebook_size: K, codes per level.
+        codes: whether item vectors hold code embeddings; without, an item is its own features alone, a plain table
+            when they are as many as the width.
         own_features: learned numbers per item beside its codes; zero for an item nobody has used yet.
         content_features: numbers per item that come from its content, known for new items too.
         history_length: T, events the model reads.
@@ -33,6 +35,7 @@ class ModelConfig:
 
     levels: int = 3
     codebook_size: int = 64
+    codes: bool = True
     own_features: int = 8
     content_features: int = 0
     history_length: int = 50

@@ -22,7 +22,8 @@ class ItemEncoder(nn.Module):
         super().__init__()
         # Row K is the pad code, hidden by masks. No padding_idx: it would keep the exporter from fusing quantised
         # embeddings.
-        tables = [nn.Embedding(config.codebook_size + 1, config.width) for _ in range(config.levels)]
+        levels = config.levels if config.codes else 0
+        tables = [nn.Embedding(config.codebook_size + 1, config.width) for _ in range(levels)]
         self.own_map = nn.Linear(config.own_features, config.width, bias=False)
         # Learned numbers start small under a map of unit gain, so that they move as fast as a table of their own would;
         # numbers from content have unit size, so their map starts small.

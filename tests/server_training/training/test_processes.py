@@ -106,9 +106,12 @@ def test_one_process_and_two_learn_alike_copied_or_sharded(group, tmp_path: Path
         assert codes == [0] * world, said
     for name in ("two", "shards"):
         assert losses(tmp_path / name) == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
-        ours, theirs = (load_model(tmp_path / run / MODEL_FILE).model.state_dict() for run in ("one", name))
-        for parameter in ours:
-            torch.testing.assert_close(theirs[parameter], ours[parameter], rtol=1e-3, atol=1e-4)
+        # As one vector: where a gradient is nearly nothing, Adam turns rounding into a step of full size.
+        ours, theirs = (
+            torch.nn.utils.parameters_to_vector(load_model(tmp_path / run / MODEL_FILE).model.parameters())
+            for run in ("one", name)
+        )
+        assert float((theirs - ours).norm() / ours.norm()) < 1e-3
 
 
 def test_shards_saved_by_two_are_resumed_by_one(group, tmp_path: Path) -> None:
