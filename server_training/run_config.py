@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from server_training.errors import ConfigInvalid
-from server_training.items.text_features import FeatureConfig, TextEncoder
+from server_training.items.item_vectors import FeatureConfig
+from server_training.items.quantisers import Quantiser
+from server_training.items.text import TextEncoder
 from server_training.models.config import ModelConfig
 from server_training.training.config import TrainConfig
 
-Vectors = Literal["text", "use", "both"]
+Vectors = Literal["text", "use", "both", "aligned"]
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -27,12 +29,17 @@ class ItemsConfig:
     """How items get their semantic IDs.
 
     Attributes:
+        tokenizer: how codebooks are learnt.
         text: how text becomes a vector.
-        vectors: what the tokenizer sees: the text, what items are used with, or both.
+        vectors: what the tokenizer sees: the text, what items are used with, both side by side, or both aligned by
+            contrast.
+        smoothing: steps over the user-item graph that the vectors take first; 0 for none.
     """
 
+    tokenizer: Quantiser = "residual-kmeans"
     text: TextEncoder = "tfidf"
     vectors: Vectors = "both"
+    smoothing: int = 0
 
     def __post_init__(self) -> None:
         """Refuse names that are not known.
@@ -40,14 +47,22 @@ class ItemsConfig:
         Raises:
             ConfigInvalid: see above.
         """
-        for name, known in (("text", get_args(TextEncoder)), ("vectors", get_args(Vectors))):
-            if getattr(self, name) not in known:
-                raise ConfigInvalid(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        for name, known in (("tokenizer", Quantiser), ("text", TextEncoder), ("vectors", Vectors)):
+            names = get_args(known)
+            if getattr(self, name) not in names:
+                raise ConfigInvalid(f"{name} must be one of {', '.join(names)}, got {getattr(self, name)!r}")
+        self.features()
 
     def features(self) -> FeatureConfig:
         """The settings of the item vectors."""
-        text_weight, use_weight = {"text": (1.0, 0.0), "use": (0.0, 1.0), "both": (1.0, 1.0)}[self.vectors]
-        return FeatureConfig(text=self.text, text_weight=text_weight, use_weight=use_weight)
+        text_weight, use_weight = {"text": (1.0, 0.0), "use": (0.0, 1.0)}.get(self.vectors, (1.0, 1.0))
+        return FeatureConfig(
+            text=self.text,
+            text_weight=text_weight,
+            use_weight=use_weight,
+            aligned=self.vectors == "aligned",
+            smoothing=self.smoothing,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,15 +38,20 @@ def quantise(vectors: Vectors, codebooks: Vectors) -> Codes:
     return codes
 
 
-def unique_codes(vectors: Vectors, codebooks: Vectors) -> tuple[Codes, int]:
+def unique_codes(vectors: Vectors, codebooks: Vectors, wanted: Codes | None = None) -> tuple[Codes, int]:
     """Distinct codes uint16 ``[n, L]`` for all vectors, and how many of them left their own prefix.
+
+    Args:
+        vectors: float32 ``[n, d]``.
+        codebooks: float32 ``[L, K, d]``.
+        wanted: codes to start from, uint16 ``[n, L]``; as quantised when None.
 
     Raises:
         TokenizerError: more vectors than there are codes.
     """
     levels, size = codebooks.shape[:2]
     _check_room(len(vectors), 0, size, levels)
-    codes = quantise(vectors, codebooks)
+    codes = quantise(vectors, codebooks) if wanted is None else wanted.copy()
     members: dict[Prefix, list[int]] = {}
     for item, prefix in enumerate(map(tuple, codes[:, :-1].tolist())):
         members.setdefault(prefix, []).append(item)

@@ -38,26 +38,38 @@ def kmeans(points: Vectors, k: int, rng: np.random.Generator, iterations: int = 
     A centre that loses all its points moves to the point farthest from its own centre. With fewer distinct
     points than ``k``, centres coincide. (Arthur and Vassilvitskii, "k-means++", SODA 2007.)
     """
-    centres = _spread(points, k, rng)
+    centres = spread_start(points, k, rng)
     before: NDArray[np.int64] | None = None
     for _ in range(iterations):
         owner, distance = nearest(points, centres)
         if before is not None and np.array_equal(owner, before):
             break
         before = owner
-        counts = np.bincount(owner, minlength=k)
-        ones, starts = np.ones(len(points), np.float32), np.arange(len(points) + 1)
-        members = sparse.csr_array((ones, owner, starts), shape=(len(points), k))
-        sums = np.asarray(members.T @ points)
-        alive = counts > 0
-        centres[alive] = sums[alive] / counts[alive, None]
+        centres, alive = _means(points, owner, centres)
         dead = np.flatnonzero(~alive)
         far = np.argsort(-distance, kind="stable")[: len(dead)]
         centres[dead[: len(far)]] = points[far]
     return centres
 
 
-def _spread(points: Vectors, k: int, rng: np.random.Generator) -> Vectors:
+def means(points: Vectors, owner: NDArray[np.int64], centres: Vectors) -> Vectors:
+    """The mean of the points of each centre [k, d]; a centre without points stays where it is."""
+    return _means(points, owner, centres)[0]
+
+
+def _means(points: Vectors, owner: NDArray[np.int64], centres: Vectors) -> tuple[Vectors, NDArray[np.bool_]]:
+    k = len(centres)
+    counts = np.bincount(owner, minlength=k)
+    ones, starts = np.ones(len(points), np.float32), np.arange(len(points) + 1)
+    members = sparse.csr_array((ones, owner, starts), shape=(len(points), k))
+    sums = np.asarray(members.T @ points)
+    alive = counts > 0
+    moved = centres.copy()
+    moved[alive] = sums[alive] / counts[alive, None]
+    return moved, alive
+
+
+def spread_start(points: Vectors, k: int, rng: np.random.Generator) -> Vectors:
     """The greedy k-means++ start: of a few points drawn by squared distance, the best one is next."""
     chosen = [int(rng.integers(len(points)))]
     distance = squared_distances(points, points[chosen])[:, 0]

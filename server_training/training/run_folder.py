@@ -27,8 +27,8 @@ from server_training.data.split import Split, leave_last_out
 from server_training.errors import CheckpointInvalid, TrainingError
 from server_training.files import write_atomically
 from server_training.items.content import ContentProjection
-from server_training.items.text_features import ItemFeatures
-from server_training.items.tokenizer import ItemTokenizer, ResidualKMeans
+from server_training.items.item_vectors import ItemFeatures
+from server_training.items.tokenizer import ItemTokenizer, Tokenizer
 from server_training.models.recommender import GenerativeRecommender
 from server_training.run_config import RunConfig
 from server_training.training.checkpoint import checkpoints_of
@@ -108,7 +108,9 @@ def describe_items(split: Split, config: RunConfig) -> DescribedItems:
     """Give every item its semantic ID and content features; of users, only training events are looked at."""
     model, data = config.model, split.data
     features = ItemFeatures.fit(split, config.items.features())
-    tokenizer = ResidualKMeans(model.levels, model.codebook_size, config.train.seed).fit(features.vectors)
+    tokenizer = Tokenizer(config.items.tokenizer, model.levels, model.codebook_size, config.train.seed).fit(
+        features.vectors
+    )
     catalog = Catalog.build(data.item_ids, tokenizer.codes, model.codebook_size, data.titles)
     known = ContentProjection.fit(features.text, model.content_features).apply(features.text)
     content = np.empty_like(known)

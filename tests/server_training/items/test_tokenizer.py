@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from server_training.errors import ConfigInvalid, TokenizerError
 from server_training.items.code_places import free_codes, nearest_prefixes, quantise, unique_codes
 from server_training.items.kmeans import kmeans, nearest, squared_distances
-from server_training.items.tokenizer import ItemTokenizer, ResidualKMeans
+from server_training.items.quantisers import Effort
+from server_training.items.tokenizer import ItemTokenizer, Tokenizer
 
 
 def cloud(n: int, d: int, seed: int, spread: int = 1000) -> np.ndarray:
@@ -50,7 +51,7 @@ def test_codes_are_unique_in_bounds_and_repeatable(data: st.DataObject) -> None:
     levels, size = data.draw(st.integers(2, 4)), data.draw(st.integers(2, 5))
     n = data.draw(st.integers(1, min(size**levels, 60)))
     vectors = cloud(n, data.draw(st.integers(1, 4)), data.draw(st.integers(0, 99)), data.draw(st.integers(1, 3)))
-    config = ResidualKMeans(levels, size, seed=data.draw(st.integers(0, 9)), iterations=5)
+    config = Tokenizer("residual-kmeans", levels, size, data.draw(st.integers(0, 9)), Effort(iterations=5))
     tokenizer = config.fit(vectors)
     codes = tokenizer.codes
     assert codes.shape == (n, levels)
@@ -72,7 +73,7 @@ def test_new_items_take_free_codes(data: st.DataObject) -> None:
     n = data.draw(st.integers(1, min(room, 30)))
     extra = data.draw(st.integers(1, 30))
     vectors = cloud(n + extra, 3, data.draw(st.integers(0, 99)), data.draw(st.integers(1, 3)))
-    tokenizer = ResidualKMeans(levels, size, iterations=5).fit(vectors[:n])
+    tokenizer = Tokenizer(levels=levels, codebook_size=size, effort=Effort(iterations=5)).fit(vectors[:n])
     if n + extra > room:
         with pytest.raises(TokenizerError, match="raise the codebook size"):
             tokenizer.encode(vectors[n:])
@@ -118,13 +119,13 @@ def test_alike_items_share_a_prefix() -> None:
     rng = np.random.default_rng(0)
     middles = rng.normal(size=(8, 6)) * 10
     vectors = (np.repeat(middles, 10, axis=0) + rng.normal(size=(80, 6)) * 0.1).astype(np.float32)
-    first = ResidualKMeans(3, 16, iterations=50).fit(vectors).codes[:, 0].reshape(8, 10)
+    first = Tokenizer(codebook_size=16, effort=Effort(iterations=50)).fit(vectors).codes[:, 0].reshape(8, 10)
     own = [set(group.tolist()) for group in first]
     assert all(a.isdisjoint(b) for place, a in enumerate(own) for b in own[:place])
 
 
 def test_save_and_load(tmp_path: Path) -> None:
-    tokenizer = ResidualKMeans(3, 4).fit(cloud(30, 5, 0, 2))
+    tokenizer = Tokenizer(codebook_size=4).fit(cloud(30, 5, 0, 2))
     tokenizer.save(tmp_path / "tokenizer.npz")
     loaded = ItemTokenizer.load(tmp_path / "tokenizer.npz")
     np.testing.assert_array_equal(loaded.codebooks, tokenizer.codebooks)
@@ -139,18 +140,22 @@ def test_save_and_load(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"format": np.uint16(2)}, "has format 2"),
+        ({"format": np.uint16(1)}, "format is 1"),
         ({"codes": np.zeros((2, 2), np.uint16)}, "two items the same codes"),
         ({"codes": np.full((1, 2), 4, np.uint16)}, "outside its codebooks"),
         ({"codes": np.zeros((1, 3), np.uint16)}, "codes that are not"),
         ({"codebooks": np.full((2, 4, 5), np.nan, np.float32)}, "codebooks that are not finite"),
+        ({"encoder_weight_0": np.zeros((5, 3), np.float32), "encoder_bias_0": np.zeros(3, np.float32)}, "do not fit"),
+        ({"decoder_weight_0": np.zeros((5, 3), np.float32), "decoder_bias_0": np.zeros(2, np.float32)}, "do not fit"),
+        ({"encoder_weight_0": np.zeros(3, np.float32), "encoder_bias_0": np.zeros(3, np.float32)}, "2 dimensions"),
+        ({"quantiser": np.frombuffer(b"magic", np.uint8)}, "names the quantiser"),
         ({"report": np.frombuffer(b"{}", np.uint8)}, "expected a tokenizer file"),
         ({"codes": np.array([[None, 1]])}, "expected a tokenizer file"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, change: dict[str, np.ndarray], expected: str) -> None:
     path = tmp_path / "t.npz"
-    ResidualKMeans(2, 4).fit(cloud(9, 5, 0)).save(path)
+    Tokenizer(levels=2, codebook_size=4).fit(cloud(9, 5, 0)).save(path)
     with np.load(path) as file:
         fields = dict(file)
     np.savez(path, **fields | change)
@@ -162,7 +167,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, change: dict[str, np.ndarray]
 @given(cut=st.integers(0, 200))
 def test_a_file_cut_short_is_refused(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     path = tmp_path_factory.mktemp("cut") / "t.npz"
-    ResidualKMeans(2, 4, iterations=1).fit(cloud(9, 5, 0)).save(path)
+    Tokenizer(levels=2, codebook_size=4, effort=Effort(iterations=1)).fit(cloud(9, 5, 0)).save(path)
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(TokenizerError, match="fit the tokenizer again"):
         ItemTokenizer.load(path)
@@ -171,17 +176,19 @@ def test_a_file_cut_short_is_refused(tmp_path_factory: pytest.TempPathFactory, c
 def test_bad_vectors_and_settings_are_refused() -> None:
     for vectors in (np.zeros((0, 3)), np.zeros(3), np.array([[np.nan]])):
         with pytest.raises(TokenizerError):
-            ResidualKMeans(2, 4).fit(vectors.astype(np.float32))
+            Tokenizer(levels=2, codebook_size=4).fit(vectors.astype(np.float32))
     with pytest.raises(TokenizerError, match=r"2\^2 = 4 items, got 5"):
-        ResidualKMeans(2, 2).fit(cloud(5, 2, 0))
+        Tokenizer(levels=2, codebook_size=2).fit(cloud(5, 2, 0))
     with pytest.raises(TokenizerError, match="width 2 as fitted, got 3"):
-        ResidualKMeans(2, 4).fit(cloud(5, 2, 0)).encode(cloud(1, 3, 0))
+        Tokenizer(levels=2, codebook_size=4).fit(cloud(5, 2, 0)).encode(cloud(1, 3, 0))
     for wrong in (
         {"levels": 1},
         {"codebook_size": 1},
         {"levels": 9},
         {"codebook_size": 4097},
-        {"iterations": 0},
+        {"effort": Effort(iterations=0)},
+        {"effort": Effort(steps=0)},
+        {"quantiser": "k-means"},
     ):
         with pytest.raises(ConfigInvalid):
-            ResidualKMeans(**wrong)
+            Tokenizer(**wrong)

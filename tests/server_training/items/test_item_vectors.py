@@ -5,7 +5,9 @@ import pytest
 
 from server_training.data.split import Split
 from server_training.errors import ConfigInvalid
-from server_training.items.text_features import FeatureConfig, ItemFeatures, ItemText, co_occurrence
+from server_training.items.co_use import co_occurrence
+from server_training.items.item_vectors import FeatureConfig, ItemFeatures
+from server_training.items.text import ItemText
 
 SMALL = FeatureConfig(text_size=8, use_size=6, text_weight=0.5, use_weight=2.0)
 
