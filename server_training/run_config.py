@@ -1,4 +1,4 @@
-"""Everything that makes a run, in one TOML file: how items are described, what the model is, how it is trained.
+"""Everything that makes a run, in one TOML file: how events are divided and items described, the model, its training.
 
 Shipped configurations lie in `configs/` and are named without their ending; any other file is given by its path. A file
 holds only what differs from the defaults; a name it does not know is an error, never ignored.
@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from server_training.data.split import SplitConfig
 from server_training.errors import ConfigInvalid
 from server_training.items.item_vectors import FeatureConfig
 from server_training.items.quantisers import Quantiser
@@ -69,6 +70,7 @@ class ItemsConfig:
 class RunConfig:
     """All settings of a run."""
 
+    split: SplitConfig = field(default_factory=SplitConfig)
     items: ItemsConfig = field(default_factory=ItemsConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

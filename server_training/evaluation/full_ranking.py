@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from server_training.data.split import RULE, Split, Stage
+from server_training.data.split import Split, Stage
 from server_training.errors import EvaluationInvalid
 from server_training.evaluation.metrics import (
     Ranks,
@@ -105,7 +105,7 @@ def evaluate_scores(
     targets = split.targets(stage)
     ranks = np.empty(len(targets), np.int64)
     for start in range(0, len(targets), batch_size):
-        users = split.users[start : start + batch_size]
+        users = split.users(stage)[start : start + batch_size]
         scores = np.array(scorer.score(users), copy=True)
         if scores.shape != (len(users), split.data.n_items):
             wanted = (len(users), split.data.n_items)
@@ -130,7 +130,7 @@ def evaluate_topk(
 
     Args:
         lists: int ``[E, k]``, item indices, best first, -1 after the end of a short list; rows as
-            ``split.users``.
+            ``split.users(stage)``.
         split: users and targets.
         ks: cut-offs, none above the width of the lists.
         seen_removed: the rule the lists were made by; lists that break it are refused.
@@ -142,15 +142,15 @@ def evaluate_topk(
             they are said to be removed, or a cut-off the lists are too short for.
     """
     _check_cutoffs(ks)
-    if lists.ndim != 2 or len(lists) != len(split.users) or lists.shape[1] < max(ks):
-        wanted = f"[{len(split.users)}, >= {max(ks)}]"
+    if lists.ndim != 2 or len(lists) != len(split.users(stage)) or lists.shape[1] < max(ks):
+        wanted = f"[{len(split.users(stage))}, >= {max(ks)}]"
         raise EvaluationInvalid(f"expected lists {wanted}, one row per evaluated user, got {lists.shape}")
     if lists.min() < -1 or lists.max() >= split.data.n_items:
         raise EvaluationInvalid(f"expected items in 0..{split.data.n_items - 1} or -1 in the lists")
     if seen_removed:
-        for row, seen in enumerate(_histories(split, split.users, stage)):
+        for row, seen in enumerate(_histories(split, split.users(stage), stage)):
             if np.isin(lists[row], seen).any():
-                user = split.data.users[split.users[row]]
+                user = split.data.users[split.users(stage)[row]]
                 raise EvaluationInvalid(
                     f"the list of user {user!r} holds seen items, though they are said to be removed"
                 )
@@ -185,14 +185,14 @@ def _result(
         gains["mrr"] = reciprocal_rank(ranks)
     targets = split.targets(stage)
     repeated = sum(
-        int(target in seen) for target, seen in zip(targets, _histories(split, split.users, stage), strict=True)
+        int(target in seen) for target, seen in zip(targets, _histories(split, split.users(stage), stage), strict=True)
     )
     return EvalResult(
         metrics={name: float(values.mean()) for name, values in gains.items()},
         intervals={} if rng is None else _intervals(gains, len(ranks), rng),
         data_sha256=split.data.sha256,
         stage=stage.value,
-        split_rule=RULE,
+        split_rule=split.rule,
         seen_rule=_SEEN_REMOVED if seen_removed else _SEEN_KEPT,
         tie_rule=tie_rule,
         n_users=len(ranks),

@@ -113,8 +113,8 @@ def _list_metrics(
     vectors: NDArray[np.float32] | None,
 ) -> dict[str, float]:
     percentiles = popularity_percentiles(counts)
-    histories = np.full(len(split.users), np.nan)
-    for row, user in enumerate(split.users.tolist()):
+    histories = np.full(len(split.users(stage)), np.nan)
+    for row, user in enumerate(split.users(stage).tolist()):
         items = split.data.items[split.history(user, stage)]
         if len(items):
             histories[row] = percentiles[items].mean()
@@ -138,7 +138,7 @@ def _by_item(ranks: Ranks, events: NDArray[np.int64]) -> dict[str, Group]:
 
 
 def _by_user(ranks: Ranks, split: Split, stage: Stage) -> dict[str, Group]:
-    spans = [split.history(user, stage) for user in split.users.tolist()]
+    spans = [split.history(user, stage) for user in split.users(stage).tolist()]
     lengths = np.array([span.stop - span.start for span in spans])
     return {
         "up to 3 events": _group(ranks, lengths <= 3),

@@ -18,7 +18,7 @@ _BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What a scorer says of every evaluated user of a split, rows as ``split.users``.
+    """What a scorer says of every evaluated user of a split, rows as ``split.users(stage)``.
 
     Attributes:
         removed: ranks with the items of the user's history taken out; ``MISS`` for a target that is among them.
@@ -57,7 +57,7 @@ def rank(
     lists = np.full((n, k), -1, np.int64)
     for start in range(0, n, _BATCH):
         rows = slice(start, start + _BATCH)
-        users = split.users[rows]
+        users = split.users(stage)[rows]
         scores = np.array(scorer.score(users), np.float32, copy=True)
         if scores.shape != (len(users), split.data.n_items):
             wanted = (len(users), split.data.n_items)

@@ -48,7 +48,7 @@ class ModelScorer:
         self._rows = torch.from_numpy(catalog_rows(split.data, catalog))
         self._windows = history_windows(split, stage, catalog, model.config.history_length)
         self._place = np.full(split.data.n_users, -1, dtype=np.int64)
-        self._place[split.users] = np.arange(len(split.users))
+        self._place[split.users(stage)] = np.arange(len(split.users(stage)))
         self._candidates = candidates
 
     @torch.no_grad()

@@ -145,7 +145,7 @@ def _device_lists(
     row_of_item = catalog_rows(split.data, catalog)
     item_of_row = np.argsort(row_of_item)
     lists = np.full((len(windows), TOP), -1, dtype=np.int64)
-    for number, user in enumerate(split.users.tolist()):
+    for number, user in enumerate(split.users(Stage.TEST).tolist()):
         allowed = np.ones(len(catalog), dtype=bool)
         allowed[row_of_item[split.data.items[split.history(user, Stage.TEST)]]] = False
         found = search(windows.inputs(number, catalog), TOP, allowed)
@@ -156,9 +156,9 @@ def _device_lists(
 
 def _exact(model: GenerativeRecommender, catalog: Catalog, split: Split) -> tuple[NDArray[np.int64], EvalResult]:
     scorer = ModelScorer(model, catalog, split, Stage.TEST)
-    lists = np.full((len(split.users), TOP), -1, dtype=np.int64)
-    for start in range(0, len(split.users), _BATCH):
-        users = split.users[start : start + _BATCH]
+    lists = np.full((len(split.users(Stage.TEST)), TOP), -1, dtype=np.int64)
+    for start in range(0, len(split.users(Stage.TEST)), _BATCH):
+        users = split.users(Stage.TEST)[start : start + _BATCH]
         scores = scorer.score(users)
         for row, user in enumerate(users.tolist()):
             scores[row, split.data.items[split.history(user, Stage.TEST)]] = -np.inf

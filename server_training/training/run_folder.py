@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from device_runtime import Catalog, DeviceError
 from server_training.data.dataset import SequenceData
-from server_training.data.split import Split, leave_last_out
+from server_training.data.split import Split, make_split
 from server_training.errors import CheckpointInvalid, TrainingError
 from server_training.files import write_atomically
 from server_training.items.content import ContentProjection
@@ -86,7 +86,8 @@ class Run:
         data = SequenceData.load(Path(info.data_folder))
         if data.sha256 != info.data_sha256:
             raise TrainingError(f"{info.data_folder} changed since this run; train again, or restore the data")
-        return cls(folder, info, leave_last_out(data), catalog, load_model(folder / MODEL_FILE).model)
+        split = make_split(data, RunConfig.from_dict(info.config).split)
+        return cls(folder, info, split, catalog, load_model(folder / MODEL_FILE).model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def train_run(
     if folder.exists() and not folder.is_dir():
         raise CheckpointInvalid(f"{folder} is a file; choose another output folder")
     data = SequenceData.load(data_folder)
-    split = leave_last_out(data)
+    split = make_split(data, config.split)
     if processes.first:
         folder.mkdir(parents=True, exist_ok=True)
         if fresh:

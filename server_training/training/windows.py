@@ -112,7 +112,7 @@ def training_windows(split: Split, catalog: Catalog, length: int) -> Windows:
 def history_windows(split: Split, stage: Stage, catalog: Catalog, length: int) -> Windows:
     """One window per evaluated user: the history before the held-out event."""
     stops = split.target_events(stage)
-    starts = np.maximum(split.data.offsets[:-1][split.users], stops - length)
+    starts = np.maximum(split.data.offsets[:-1][split.users(stage)], stops - length)
     return _windows(split.data, catalog, starts, stops, stops, length)
 
 

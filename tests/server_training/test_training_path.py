@@ -100,7 +100,7 @@ def test_windows_predict_the_next_event_and_never_a_held_out_one(run: Run) -> No
 def test_the_server_and_the_device_encode_a_history_alike(run: Run) -> None:
     split = run.split
     windows = history_windows(split, Stage.TEST, run.catalog, 6)
-    for number, user in enumerate(split.users[:10].tolist()):
+    for number, user in enumerate(split.users(Stage.TEST)[:10].tolist()):
         past = split.history(user, Stage.TEST)
         known = [
             HistoryEvent(split.data.item_ids[i], Action(int(a)), int(t))

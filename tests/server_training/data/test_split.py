@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from server_training.data import columns as c
 from server_training.data.dataset import SequenceData
-from server_training.data.split import Split, Stage, leave_last_out
+from server_training.data.split import Split, SplitConfig, Stage, leave_last_out, make_split
 from server_training.errors import ConfigInvalid
 
 
@@ -33,14 +33,14 @@ def test_the_last_event_tests_and_the_one_before_validates(sequences: list[list[
     split = leave_last_out(data_of(sequences))
     ids = split.data.item_ids
     train = iter(split.train_events().tolist())
-    evaluated = iter(range(len(split.users)))
+    evaluated = iter(range(len(split.users(Stage.TEST))))
     for user, events in enumerate(sequences):
         ordered = [f"i{item}" for item, _ in sorted(events, key=lambda event: event[1])]
         held = 2 if len(events) >= 3 else 0
         assert [ids[split.data.items[next(train)]] for _ in ordered[held:]] == ordered[: len(ordered) - held]
         if held:
             row = next(evaluated)
-            assert split.users[row] == user
+            assert split.users(Stage.TEST)[row] == user
             assert ids[split.targets(Stage.VALID)[row]] == ordered[-2]
             assert ids[split.targets(Stage.TEST)[row]] == ordered[-1]
             for stage, known in ((Stage.VALID, ordered[:-2]), (Stage.TEST, ordered[:-1])):
@@ -66,3 +66,39 @@ def test_all_events_of_a_short_user_teach() -> None:
     assert np.array_equal(split.train_events(), [0, 1, 2])
     assert split.history(0, Stage.TEST) == slice(0, 2)
     assert isinstance(split, Split)
+
+
+@given(SEQUENCES, st.floats(0.05, 0.4), st.floats(0.05, 0.4))
+def test_two_moments_divide_everyone(sequences: list[list[tuple[int, int]]], valid: float, test: float) -> None:
+    data = data_of(sequences)
+    times = sorted(at for events in sequences for _, at in events)
+    first, second = times[int(len(times) * (1 - (valid + test)))], times[int(len(times) * (1 - test))]
+    try:
+        split = make_split(data, SplitConfig("temporal", valid, test))
+    except ConfigInvalid:
+        split = None
+    expected: dict[Stage, dict[int, tuple[list[str], str]]] = {Stage.VALID: {}, Stage.TEST: {}}
+    teaching = 0
+    for user, events in enumerate(sequences):
+        ordered = sorted(events, key=lambda event: event[1])
+        teaching += sum(at < first for _, at in ordered)
+        for stage, start, stop in ((Stage.VALID, first, second), (Stage.TEST, second, np.inf)):
+            known = [f"i{item}" for item, at in ordered if at < start]
+            later = [f"i{item}" for item, at in ordered if start <= at < stop]
+            if known and later:
+                expected[stage][user] = (known, later[0])
+    if split is None:
+        assert not all(expected.values())
+        return
+    assert len(split.train_events()) == teaching
+    ids = data.item_ids
+    for stage, wanted in expected.items():
+        assert split.users(stage).tolist() == list(wanted)
+        for user, target in zip(split.users(stage).tolist(), split.targets(stage), strict=True):
+            assert ([ids[item] for item in data.items[split.history(user, stage)]], ids[target]) == wanted[user]
+
+
+def test_settings_of_a_split_are_checked() -> None:
+    for wrong in ({"rule": "random"}, {"valid_share": 0.0}, {"test_share": 1.0}, {"test_share": float("nan")}):
+        with pytest.raises(ConfigInvalid):
+            SplitConfig(**wrong)  # type: ignore[arg-type]

@@ -71,7 +71,7 @@ def test_both_beat_popularity_where_tastes_differ(made_split: Split, make) -> No
 
 def test_histories_are_those_known_at_the_stage(made_split: Split) -> None:
     weights = history_matrix(made_split, Stage.VALID, 1.0)
-    user = int(made_split.users[0])
+    user = int(made_split.users(Stage.VALID)[0])
     items = made_split.data.items[made_split.history(user, Stage.VALID)]
     assert weights[[user]].toarray()[0, items[-1]] >= 1.0
     assert weights[[user]].nnz == len(set(items.tolist()))

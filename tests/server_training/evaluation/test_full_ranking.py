@@ -28,14 +28,14 @@ def noise(split: Split, seed: int = 0) -> np.ndarray:
 
 def oracle(split: Split, stage: Stage) -> np.ndarray:
     table = noise(split)
-    table[split.users, split.targets(stage)] = 99
+    table[split.users(Stage.TEST), split.targets(stage)] = 99
     return table
 
 
 def top(split: Split, table: np.ndarray, stage: Stage, k: int, *, seen_removed: bool) -> np.ndarray:
     """Lists by a plain loop, the oracle of ``evaluate_scores``."""
     lists = []
-    for user in split.users:
+    for user in split.users(Stage.TEST):
         seen = set(split.data.items[split.history(int(user), stage)].tolist()) if seen_removed else set()
         ranked = [item for item in np.argsort(-table[user]).tolist() if item not in seen][:k]
         lists.append(ranked + [-1] * (k - len(ranked)))
@@ -115,7 +115,7 @@ def test_popularity_counts_training_events(made_split: Split) -> None:
     for user in range(data.n_users):
         for item in data.items[data.offsets[user] : made_split.train_stop[user]]:
             naive[item] += 1
-    scores = Popularity.fit(made_split).score(made_split.users[:3])
+    scores = Popularity.fit(made_split).score(made_split.users(Stage.TEST)[:3])
     np.testing.assert_array_equal(scores, np.tile(naive, (3, 1)))
     assert scores.dtype == np.float32
 
@@ -127,8 +127,8 @@ def test_item_neighbours_match_a_plain_loop(made_split: Split, stage: Stage) -> 
     for user in range(data.n_users):
         for item in data.items[data.offsets[user] : made_split.train_stop[user]]:
             users_of[item].add(user)
-    scores = ItemKnn.fit(made_split, stage, config).score(made_split.users)
-    for row, user in enumerate(made_split.users[:6]):
+    scores = ItemKnn.fit(made_split, stage, config).score(made_split.users(Stage.TEST))
+    for row, user in enumerate(made_split.users(Stage.TEST)[:6]):
         known = data.items[made_split.history(int(user), stage)]
         for item in range(data.n_items):
             naive = sum(

@@ -44,8 +44,8 @@ def test_lists_are_the_best_unseen_items(made_split: Split, coarse: bool, top: i
     table = noise(made_split, coarse=coarse)
     seen: list[tuple[int, int]] = []
     found = rank(Fixed(table), made_split, top=top, progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (len(made_split.users), len(made_split.users))
-    for row, user in enumerate(made_split.users.tolist()):
+    assert seen[-1] == (len(made_split.users(Stage.TEST)), len(made_split.users(Stage.TEST)))
+    for row, user in enumerate(made_split.users(Stage.TEST).tolist()):
         history = set(made_split.data.items[made_split.history(user, Stage.TEST)].tolist())
         free = [item for item in range(made_split.data.n_items) if item not in history]
         k = min(top, made_split.data.n_items)
@@ -59,9 +59,9 @@ def test_lists_are_the_best_unseen_items(made_split: Split, coarse: bool, top: i
 def test_groups_divide_the_users(made_split: Split) -> None:
     found = profile(Fixed(noise(made_split)), made_split, vectors=np.eye(made_split.data.n_items, dtype=np.float32))
     for groups in (found.cold_items, found.cold_users):
-        assert sum(group.users for group in groups.values()) == len(made_split.users)
+        assert sum(group.users for group in groups.values()) == len(made_split.users(Stage.TEST))
         total = sum(group.users * group.recall_at_10 for group in groups.values())
-        assert total / len(made_split.users) == pytest.approx(found.metrics["recall@10"])
+        assert total / len(made_split.users(Stage.TEST)) == pytest.approx(found.metrics["recall@10"])
     assert found.lists["diversity@10"] == pytest.approx(1.0)
     assert "diversity@10" not in profile(Fixed(noise(made_split)), made_split).lists
 

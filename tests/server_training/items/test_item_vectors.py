@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from server_training.data.split import Split
+from server_training.data.split import Split, Stage
 from server_training.errors import ConfigInvalid
 from server_training.items.co_use import co_occurrence
 from server_training.items.item_vectors import FeatureConfig, ItemFeatures
@@ -63,22 +65,17 @@ def test_the_held_out_events_do_not_enter(made_split: Split) -> None:
     data = made_split.data
     stop = made_split.train_stop
     shuffled = data.items.copy()
-    for user in made_split.users:
+    for user in made_split.users(Stage.TEST):
         shuffled[stop[user] : stop[user] + 2] = 0
-    other = Split(
-        type(data)(**{name: getattr(data, name) for name in data.__slots__} | {"items": shuffled}),
-        stop,
-        made_split.users,
-    )
+    other = replace(made_split, data=replace(data, items=shuffled))
     np.testing.assert_array_equal(ItemFeatures.fit(other, SMALL).vectors, ItemFeatures.fit(made_split, SMALL).vectors)
 
 
 def test_a_catalog_without_text_has_use_only(made_split: Split) -> None:
     data = made_split.data
     blank = ("",) * data.n_items
-    fields = {name: getattr(data, name) for name in data.__slots__}
-    bare = type(data)(**fields | {"titles": blank, "texts": blank, "attributes": ((),) * data.n_items})
-    vectors = ItemFeatures.fit(Split(bare, made_split.train_stop, made_split.users), SMALL).vectors
+    bare = replace(data, titles=blank, texts=blank, attributes=((),) * data.n_items)
+    vectors = ItemFeatures.fit(replace(made_split, data=bare), SMALL).vectors
     assert vectors.shape == (data.n_items, 6)
     assert np.isfinite(vectors).all()
 
