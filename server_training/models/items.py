@@ -54,14 +54,21 @@ class FeatureTable(nn.Module):
         n_items: n.
         own: how many are learned.
         content: float32 [n, R - own], scaled to a standard deviation near 1; fixed.
+        used: bool [n], items that training sees; the learned numbers of the others are zero, where training would only
+            push them away from everyone. None when all are.
     """
 
-    def __init__(self, n_items: int, own: int, content: Tensor | None = None) -> None:
+    def __init__(self, n_items: int, own: int, content: Tensor | None = None, used: Tensor | None = None) -> None:
         super().__init__()
         self.own = nn.Parameter(CODE_SCALE * torch.randn(n_items, own))
         self.content: Tensor
         self.register_buffer("content", torch.zeros(n_items, 0) if content is None else content)
+        self.used: Tensor
+        self.register_buffer("used", torch.ones(n_items, 1) if used is None else used.float()[:, None])
 
-    def forward(self) -> Tensor:
-        """Return float32 [n, R]."""
-        return torch.cat([self.own, self.content], dim=1)
+    def forward(self, hidden: float = 0.0) -> Tensor:
+        """Return float32 [n, R]; in training mode the learned numbers of a share of items are zero."""
+        own: Tensor = self.own * self.used
+        if hidden and self.training:
+            own = own * (torch.rand(len(own), 1, device=own.device) >= hidden)
+        return torch.cat([own, self.content], dim=1)

@@ -24,6 +24,8 @@ class TrainConfig:
         negatives: drawn per step by the sampled softmax.
         session: items every position predicts; above 1 the model learns to propose lists (OneRec).
         session_decay: weight of each further item of the session.
+        own_dropout: share of items whose learned numbers are hidden in a step, so that codes and content learn to do
+            without them, as they must for new items (DropoutNet; Volkovs, Yu, Poutanen, NIPS 2017).
         balance: weight of the experts' load-balance loss.
         validate_every: epochs between validations.
         patience: validations without a better NDCG@10 after which training stops; 0 to never stop early.
@@ -39,6 +41,7 @@ class TrainConfig:
     negatives: int = 512
     session: int = 1
     session_decay: float = 0.5
+    own_dropout: float = 0.0
     balance: float = 0.01
     validate_every: int = 2
     patience: int = 0
@@ -57,6 +60,8 @@ class TrainConfig:
         for name in ("weight_decay", "session_decay", "balance", "patience", "seed"):
             if not getattr(self, name) >= 0:
                 raise ConfigInvalid(f"{name} must not be negative, got {getattr(self, name)}")
+        if not 0 <= self.own_dropout < 1:
+            raise ConfigInvalid(f"own_dropout must be at least 0 and below 1, got {self.own_dropout}")
         if not 0 < self.learning_rate < 1:
             raise ConfigInvalid(f"learning_rate must be between 0 and 1, got {self.learning_rate}")
         for name, known in (("objective", get_args(ObjectiveName)), ("precision", get_args(Precision))):

@@ -28,17 +28,23 @@ class TrainingStep(nn.Module):
     """Model, item features and catalog: everything that learns, and the loss of one batch."""
 
     def __init__(
-        self, model: GenerativeRecommender, features: FeatureTable, index: CodeIndex, objective: Objective
+        self,
+        model: GenerativeRecommender,
+        features: FeatureTable,
+        index: CodeIndex,
+        objective: Objective,
+        own_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.model = model
         self.features = features
         self.index = index
         self.objective = objective
+        self.own_dropout = own_dropout
 
     def items(self) -> Items:
         """The catalog as the model sees it now."""
-        return Items(self.index, self.model.items(self.index.codes, self.features()))
+        return Items(self.index, self.model.items(self.index.codes, self.features(self.own_dropout)))
 
     def forward(self, batch: ModelBatch, wanted: Tensor, weights: Tensor, balance: float) -> Tensor:
         """Return the weighted sum of losses.

@@ -132,6 +132,7 @@ class _Run:
         self.folder = folder
         self.identity = identity_of(
             data=split.data.sha256,
+            split=split.rule,
             catalog=catalog.to_bytes().hex(),
             content=None if content is None else content.tobytes().hex(),
             model=asdict(model_config),
@@ -139,13 +140,15 @@ class _Run:
         )
         torch.manual_seed(config.seed)
         model = GenerativeRecommender(model_config)
-        features = FeatureTable(len(catalog), model_config.own_features, _tensor(content))
+        counts = _counts(split, catalog)
+        features = FeatureTable(len(catalog), model_config.own_features, _tensor(content), counts > 0)
         # With shards no process holds a model to validate: the first one gathers a copy.
         both = copy.deepcopy((model, features)) if sharded else (model, features)
         self.gathered = nn.ModuleDict({"model": both[0], "features": both[1]})
         self.scorer = ModelScorer(both[0], catalog, split, Stage.VALID, both[1])
-        objective = make_objective(config.objective, _counts(split, catalog), config.negatives)
-        self.step = TrainingStep(model, features, CodeIndex(catalog), objective).to(processes.device)
+        objective = make_objective(config.objective, counts, config.negatives)
+        self.step = TrainingStep(model, features, CodeIndex(catalog), objective, config.own_dropout)
+        self.step.to(processes.device)
         self.windows = training_windows(split, catalog, model_config.history_length)
         self.weights = session_weights(config.session, config.session_decay)
         self.wrapped = wrapped(self.step, processes, sharded=sharded)
