@@ -15,6 +15,7 @@ from typing import TypeAlias
 from device_runtime import DeviceError
 from server_training import commands
 from server_training.errors import TrainingError
+from server_training.evaluation.names import BASELINES, CUTOFFS
 from server_training.files import default_cache
 from server_training.run_config import shipped
 from server_training.training.processes import DEFAULT_TIMEOUT_S
@@ -133,9 +134,18 @@ def _evaluate(subparsers: Subparsers) -> None:
         "rank the full catalog for every test user, beside the baselines",
         commands.evaluate_command,
     )
-    parser.add_argument("run", type=Path, help="run folder")
-    parser.add_argument("--at", type=int, nargs="+", default=[10], metavar="K", help="cut-offs (default: 10)")
-    parser.add_argument("--keep-seen", action="store_true", help="leave items of the history in the ranking")
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="run", help="run folder; runs that differ in the seed only are averaged"
+    )
+    parser.add_argument(
+        "--at", type=int, nargs="+", default=[10], choices=CUTOFFS, metavar="K", help="cut-offs shown (default: 10)"
+    )
+    parser.add_argument(
+        "--baselines",
+        nargs="*",
+        choices=BASELINES,
+        help="(default: popularity, item-kNN, and EASE or for large catalogs iALS)",
+    )
     parser.add_argument("--json", action="store_true", help="print metrics and rules as JSON")
 
 

@@ -12,14 +12,16 @@ from typing import Any
 
 from device_runtime import MANIFEST_FILE, SIGNATURE_FILE, Manifest, PublisherKey, read_files, sign_bundle
 from device_runtime import signatures_from_bytes as read_signatures
-from server_training.console import console, counting_bar, training_bar
+from server_training.console import console, counting_bar, naming_bar, training_bar
 from server_training.data.columns import REPORT_FILE
 from server_training.data.movielens_wheel import TERMS, fetch_movielens_wheel
 from server_training.data.prepare import prepare
 from server_training.errors import ConfigInvalid, TrainingError
+from server_training.files import write_atomically
+from server_training.pages.training import write_training_page
 from server_training.run_config import RunConfig, changed, load_config
 from server_training.training.processes import Processes
-from server_training.training.run_folder import RUN_FILE, Run, train_run
+from server_training.training.run_folder import EVALUATION_FILE, RUN_FILE, Run, train_run
 
 
 def prepare_command(arguments: argparse.Namespace) -> None:
@@ -56,6 +58,7 @@ def train_command(arguments: argparse.Namespace) -> None:
         "epochs": result.epochs,
         "best_valid_ndcg_at_10": result.best_valid_ndcg_at_10,
         "resumed_from_epoch": result.resumed_from,
+        "page": str(write_training_page(arguments.out)),
     }
     _print(summary, arguments.json, lambda: "\n".join(_lines(summary)))
 
@@ -77,11 +80,17 @@ def _overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def evaluate_command(arguments: argparse.Namespace) -> None:
-    """Compare with the baselines."""
+    """Compare runs with the baselines, and keep what was found in their folders."""
     from server_training.evaluation.report import compare
 
-    comparison = compare(Run.open(arguments.run), tuple(arguments.at), seen_removed=not arguments.keep_seen)
-    _print(comparison.to_dict(), arguments.json, comparison.table)
+    runs = [Run.open(path) for path in arguments.runs]
+    with naming_bar() as bar:
+        comparison = compare(runs, names=arguments.baselines, progress=bar)
+    found = comparison.to_dict()
+    for run in runs:
+        write_atomically(run.folder / EVALUATION_FILE, (json.dumps(found, indent=2) + "\n").encode())
+        console.print(f"page: {write_training_page(run.folder)}")
+    _print(found, arguments.json, lambda: comparison.table(arguments.at))
 
 
 def export_command(arguments: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from server_training.training.logs import EpochRecord
 
@@ -63,6 +63,27 @@ def counting_bar(description: str) -> Iterator[CountingBar]:
     """Show a count of known length on stderr while the block runs."""
     with progress_bar() as progress:
         yield CountingBar(progress, description)
+
+
+@contextmanager
+def naming_bar() -> Iterator[NamingBar]:
+    """Show one bar per named task on stderr while the block runs."""
+    with progress_bar() as progress:
+        yield NamingBar(progress)
+
+
+class NamingBar:
+    """A callable `(name, done, total)` that moves the bar of that name."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        """Move a bar; one that is done starts again."""
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=total)
+        self._progress.update(self._tasks[name], completed=done, total=total)
 
 
 class CountingBar:

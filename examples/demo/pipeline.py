@@ -17,8 +17,7 @@ from server_training.console import console, counting_bar, training_bar
 from server_training.data import columns as c
 from server_training.data.dataset import SequenceData
 from server_training.data.prepare import prepare
-from server_training.evaluation.full_ranking import EvalResult
-from server_training.evaluation.report import compare
+from server_training.evaluation.report import Comparison, compare
 from server_training.export.publish import ExportConfig, ExportReport, export_run
 from server_training.run_config import RunConfig
 from server_training.training.config import TrainConfig
@@ -45,7 +44,7 @@ class Published:
     run: Run
     trained: TrainResult
     train_seconds: float
-    evaluation: dict[str, EvalResult]
+    evaluation: Comparison
     export: ExportReport
     bundle: Path
     publisher: bytes
@@ -77,7 +76,7 @@ def publish(source: Source, data_folder: Path, folder: Path, epochs: int) -> Pub
     with training_bar() as bar:
         trained = train_run(data_folder, folder / "run", RunConfig(train=TrainConfig(epochs=epochs)), bar)
     run = Run.open(folder / "run")
-    comparison = compare(run)
+    comparison = compare([run])
     console.print(comparison.table())
     config = ExportConfig(source.namespace, int(time.time()), data_name=source.name, data_licence=source.terms)
     console.print("export    quantising to int8 and lowering through ExecuTorch (XNNPACK)")
@@ -95,7 +94,7 @@ def publish(source: Source, data_folder: Path, folder: Path, epochs: int) -> Pub
         run,
         trained,
         sum(row["seconds"] for row in curve),  # of all epochs, also when the training was resumed
-        dict(comparison.results),
+        comparison,
         export,
         folder / "bundle",
         key.public,

@@ -13,6 +13,7 @@ from examples.demo.cast import Cast
 from examples.demo.network import ATTACKER, Gossiped
 from examples.demo.pipeline import Published, Source
 from server_training.data.dataset import SequenceData
+from server_training.evaluation.full_ranking import SEEN_REMOVED
 from server_training.evaluation.report import MODEL
 
 Results = dict[str, Any]
@@ -79,14 +80,14 @@ def make_results(
 
 
 def _evaluation(published: Published) -> dict[str, Any]:
-    any_result = next(iter(published.evaluation.values()))
+    rules = published.evaluation.rules
     rows = [
         {
             "name": "meritrec, float, exact" if name == MODEL else name,
-            "recall_at_10": result.metrics["recall@10"],
-            "ndcg_at_10": result.metrics["ndcg@10"],
+            "recall_at_10": system.metrics()["recall@10"],
+            "ndcg_at_10": system.metrics()["ndcg@10"],
         }
-        for name, result in published.evaluation.items()
+        for name, system in published.evaluation.systems.items()
     ]
     device = published.export.verification.device
     rows.append(
@@ -97,10 +98,10 @@ def _evaluation(published: Published) -> dict[str, Any]:
         }
     )
     return {
-        "split_rule": any_result.split_rule,
-        "seen_rule": any_result.seen_rule,
-        "tie_rule": any_result.tie_rule,
-        "n_users": any_result.n_users,
+        "split_rule": rules.split_rule,
+        "seen_rule": SEEN_REMOVED,
+        "tie_rule": rules.tie_rule,
+        "n_users": rules.n_users,
         "rows": rows,
     }
 
@@ -174,11 +175,11 @@ def _named(reasons: Sequence[str], names: dict[str, tuple[str, str]]) -> list[st
 def _summary(published: Published, gossiped: Gossiped, viewpoints: Sequence[dict[str, Any]]) -> dict[str, Any]:
     device = published.export.verification.device
     baselines = {
-        name: {"recall_at_10": result.metrics["recall@10"], "ndcg_at_10": result.metrics["ndcg@10"]}
-        for name, result in published.evaluation.items()
+        name: {"recall_at_10": system.metrics()["recall@10"], "ndcg_at_10": system.metrics()["ndcg@10"]}
+        for name, system in published.evaluation.systems.items()
         if name != MODEL
     }
-    exact = published.evaluation[MODEL].metrics
+    exact = published.evaluation.systems[MODEL].metrics()
     timing = gossiped.timing.values()
     return {
         "recall_at_10": device["recall@10"],

@@ -27,10 +27,10 @@ from server_training.evaluation.metrics import (
     reciprocal_rank,
 )
 
-_SCORED_TIES = "pessimistic: items that tie with the target stand before it"
+SCORED_TIES = "pessimistic: items that tie with the target stand before it"
 _LISTED_TIES = "as listed"
-_SEEN_REMOVED = "items of the user's history are removed; a target that is among them is a miss"
-_SEEN_KEPT = "items of the user's history are kept"
+SEEN_REMOVED = "items of the user's history are removed; a target that is among them is a miss"
+SEEN_KEPT = "items of the user's history are kept"
 _RESAMPLES = 1000
 
 
@@ -114,7 +114,7 @@ def evaluate_scores(
             for row, seen in enumerate(_histories(split, users, stage)):
                 scores[row, seen] = -np.inf
         ranks[start : start + batch_size] = ranks_from_scores(scores, targets[start : start + batch_size])
-    return _result(ranks, split, ks, stage, seen_removed, _SCORED_TIES, rng, with_mrr=True)
+    return _result(ranks, split, ks, stage, seen_removed, SCORED_TIES, rng, with_mrr=True)
 
 
 def evaluate_topk(
@@ -193,7 +193,7 @@ def _result(
         data_sha256=split.data.sha256,
         stage=stage.value,
         split_rule=split.rule,
-        seen_rule=_SEEN_REMOVED if seen_removed else _SEEN_KEPT,
+        seen_rule=SEEN_REMOVED if seen_removed else SEEN_KEPT,
         tie_rule=tie_rule,
         n_users=len(ranks),
         n_items=split.data.n_items,

@@ -19,9 +19,9 @@ from server_training.evaluation.lists import (
     popularity_percentiles,
 )
 from server_training.evaluation.metrics import Ranks, ndcg_at, recall_at, reciprocal_rank
+from server_training.evaluation.names import CUTOFFS
 from server_training.evaluation.ranking import Ranking, rank
 
-CUTOFFS = (1, 5, 10, 20, 50)
 LIST_LENGTH = 10
 RARE_EVENTS = 5
 

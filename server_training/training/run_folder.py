@@ -6,6 +6,8 @@ tokenizer.npz    codebooks, to give new items IDs without retraining
 checkpoint.pt    latest step, to resume from (a folder when the model is sharded)
 model.pt         best weights
 log.jsonl        one line per epoch
+evaluation.json  what `meritrec-server evaluate` found, when it was run
+report.html      all of it, to be read
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ from server_training.training.windows import catalog_rows
 RUN_FILE = "run.json"
 CATALOG_FILE = "catalog.msgpack"
 TOKENIZER_FILE = "tokenizer.npz"
+EVALUATION_FILE = "evaluation.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,16 @@ class Run:
     split: Split
     catalog: Catalog
     model: GenerativeRecommender
+
+    @property
+    def data_folder(self) -> Path:
+        """The prepared data it was trained on."""
+        return Path(self.info.data_folder)
+
+    def settings_without_seed(self) -> dict[str, Any]:
+        """All settings but the seed: equal for runs of one system."""
+        config = RunConfig.from_dict(self.info.config)
+        return replace(config, train=replace(config.train, seed=0)).to_dict()
 
     @classmethod
     def open(cls, folder: Path) -> Run:
@@ -199,7 +212,7 @@ def _write_results(
 
 def _discard(folder: Path) -> None:
     """Remove what a run leaves, and nothing else."""
-    for name in (RUN_FILE, CATALOG_FILE, TOKENIZER_FILE, MODEL_FILE, LOG_FILE):
+    for name in (RUN_FILE, CATALOG_FILE, TOKENIZER_FILE, MODEL_FILE, LOG_FILE, EVALUATION_FILE):
         (folder / name).unlink(missing_ok=True)
     for path in checkpoints_of(folder):
         if path.is_dir():
