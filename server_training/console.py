@@ -93,6 +93,6 @@ class CountingBar:
         self._progress = progress
         self._task = progress.add_task(description, total=None)
 
-    def __call__(self, done: int, total: int) -> None:
-        """Move the bar."""
+    def __call__(self, done: int, total: int | None) -> None:
+        """Move the bar; without a total it only counts."""
         self._progress.update(self._task, completed=done, total=total)

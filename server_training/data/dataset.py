@@ -7,6 +7,7 @@ folders, and nothing of which events are for training.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from server_training.data import columns as c
 from server_training.data.prepare import check_prepared
-from server_training.data.sources import read_source
+from server_training.data.sources import open_source
+from server_training.errors import DataInvalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +63,31 @@ class SequenceData:
             DataInvalid: its tables break the contract.
         """
         check_prepared(folder)
-        tables = read_source(folder / c.INTERACTIONS_FILE)
-        return cls.from_frames(tables.interactions, tables.items)
+        source = open_source(folder / c.INTERACTIONS_FILE)
+        catalog = source.items(pl.Series(c.ITEM, [], dtype=pl.String))
+        # Piece by piece: text takes many times the memory of what is kept of it.
+        pieces = [_Piece.of(events, catalog[c.ITEM]) for events in source.pieces()]
+        if source.problems:
+            raise DataInvalid(source.problems)
+        return cls._joined(pieces, catalog)
 
     @classmethod
     def from_frames(cls, interactions: pl.DataFrame, items: pl.DataFrame) -> SequenceData:
         """Take tables in the contract's columns; events of one user and second keep their row order."""
-        events = interactions.sort([c.USER, c.TIMESTAMP], maintain_order=True)
         catalog = items.sort(c.ITEM)
-        counts = events.group_by(c.USER, maintain_order=True).len()
+        events = interactions.sort([c.USER, c.TIMESTAMP], maintain_order=True)
+        return cls._joined([_Piece.of(events, catalog[c.ITEM])], catalog)
+
+    @classmethod
+    def _joined(cls, pieces: Sequence[_Piece], catalog: pl.DataFrame) -> SequenceData:
+        runs = pl.concat([piece.users for piece in pieces])
+        # A user whose events lie in two pieces is one user.
+        counts = runs.group_by(c.USER, maintain_order=True).agg(pl.col("len").sum())
         offsets = np.concatenate([[0], np.cumsum(counts["len"].to_numpy(), dtype=np.int64)])
-        index = events[c.ITEM].cast(pl.Enum(catalog[c.ITEM])).to_physical()
-        codes = events[c.ACTION].replace_strict(c.ACTION_CODES, return_dtype=pl.Int8)
-        arrays = (
-            offsets.astype(np.int64),
-            index.to_numpy().astype(np.int32),
-            codes.to_numpy().astype(np.int8),
-            events[c.TIMESTAMP].to_numpy().astype(np.int64),
-            events[c.WEIGHT].to_numpy().astype(np.float32),
+        items, actions, timestamps, weights = (
+            np.concatenate(column) for column in zip(*(piece.arrays for piece in pieces), strict=True)
         )
+        arrays = (offsets.astype(np.int64), items, actions, timestamps, weights)
         users, item_ids = tuple(counts[c.USER]), tuple(catalog[c.ITEM])
         for array in arrays:
             array.setflags(write=False)
@@ -106,6 +114,31 @@ class SequenceData:
     def events_of(self, user: int) -> slice:
         """The place of a user's events in the event arrays."""
         return slice(int(self.offsets[user]), int(self.offsets[user + 1]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Some events in the order of users, as numbers.
+
+    Attributes:
+        users: user and count, in order.
+        arrays: item index, action, timestamp, weight.
+    """
+
+    users: pl.DataFrame
+    arrays: tuple[NDArray[np.int32], NDArray[np.int8], NDArray[np.int64], NDArray[np.float32]]
+
+    @classmethod
+    def of(cls, events: pl.DataFrame, item_ids: pl.Series) -> _Piece:
+        index = events[c.ITEM].cast(pl.Enum(item_ids)).to_physical()
+        codes = events[c.ACTION].replace_strict(c.ACTION_CODES, return_dtype=pl.Int8)
+        arrays = (
+            index.to_numpy().astype(np.int32),
+            codes.to_numpy().astype(np.int8),
+            events[c.TIMESTAMP].to_numpy().astype(np.int64),
+            events[c.WEIGHT].to_numpy().astype(np.float32),
+        )
+        return cls(events.group_by(c.USER, maintain_order=True).len(), arrays)
 
 
 def _fingerprint(users: tuple[str, ...], item_ids: tuple[str, ...], arrays: tuple[NDArray[np.generic], ...]) -> str:

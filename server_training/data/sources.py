@@ -24,8 +24,8 @@ rating / 5. Rows that are equal in every column are kept once; the report counts
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -43,8 +43,17 @@ from server_training.data.checks import (
     whole_seconds,
 )
 from server_training.data.known_folders import find_known
+from server_training.data.parquet_check import check_parquet
 from server_training.data.recbole import recbole_interactions, recbole_items
-from server_training.data.tables import RawTable, read_delimited, read_json_lines, read_parquet
+from server_training.data.tables import (
+    PIECE_BYTES,
+    PIECE_ROWS,
+    RawTable,
+    delimited_tables,
+    joined,
+    json_tables,
+    parquet_tables,
+)
 from server_training.errors import DataInvalid, DataUnavailable, Problem
 
 Adapter = Callable[[RawTable], tuple[pl.DataFrame | None, list[Problem]]]
@@ -73,19 +82,73 @@ class SourceTables:
     rows_dropped: int = 0
 
 
+@dataclass(slots=True)
+class Source:
+    """A source that is read piece by piece; what is wrong is collected, and raised at the end.
+
+    Attributes:
+        format: name of the format.
+        files: the files read, interactions first.
+        rows_read: event rows so far, dropped ones included.
+        lines_repaired, rows_dropped: see :class:`SourceTables`.
+        problems: found so far.
+    """
+
+    format: str
+    files: tuple[Path, ...]
+    _events: Iterable[tuple[RawTable | None, pl.DataFrame | None, list[Problem]]]
+    _items: Callable[[], tuple[pl.DataFrame | None, list[Problem]]]
+    rows_read: int = 0
+    lines_repaired: int = 0
+    rows_dropped: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    def pieces(self) -> Iterator[pl.DataFrame]:
+        """Yield events in the contract's columns, in the order of the file; nothing more once a problem is found."""
+        try:
+            for raw, frame, problems in self._events:
+                self.problems += problems
+                self.rows_read += len(raw.frame) if raw is not None else 0
+                if frame is not None and not self.problems:
+                    yield frame
+        except DataInvalid as error:
+            self.problems += error.problems
+
+    def items(self, used: pl.Series) -> pl.DataFrame:
+        """Return the catalog, sorted by item, with a bare row for every used item that no item file describes.
+
+        Raises:
+            DataInvalid: anything was wrong in any file; all problems at once.
+        """
+        frame: pl.DataFrame | None = None
+        try:
+            frame, problems = self._items()
+            self.problems += problems
+        except DataInvalid as error:
+            self.problems += error.problems
+        if self.problems:
+            raise DataInvalid(_merged(self.problems))
+        return _complete(frame, used)
+
+
 @dataclass(frozen=True, slots=True)
 class _Format:
-    read: Callable[[Path], RawTable]
+    tables: Callable[[Path, int | None], Iterator[RawTable]]
     interactions: Adapter
     items: Adapter
 
 
-def read_source(path: Path) -> SourceTables:
-    """Read a folder or a file of any known format.
+def open_source(path: Path, *, piece: int | None = None, guarded: bool = False) -> Source:
+    """Open a folder or a file of any known format, to be read piece by piece.
+
+    Args:
+        path: file or folder.
+        piece: bytes of text, or rows of Parquet, read at a time; a default when None.
+        guarded: try Parquet files in another process first, see :func:`check_parquet`.
 
     Raises:
         DataUnavailable: nothing is at ``path``.
-        DataInvalid: no known format, or the data breaks the contract; all problems at once.
+        DataInvalid: no known format.
     """
     if not path.exists():
         raise DataUnavailable(f"expected a data file or folder at {path}, found nothing; check the path")
@@ -94,20 +157,46 @@ def read_source(path: Path) -> SourceTables:
         name, read = known
         found = read()
         rows = len(found.interactions) + found.dropped
-        kept = found.interactions.unique(maintain_order=True, keep="first")
-        return SourceTables(kept, _complete(found.items, kept), found.files, rows, name, found.repaired, found.dropped)
+        whole = [(None, found.interactions, list[Problem]())]
+        return Source(name, found.files, whole, lambda: (found.items, []), rows, found.repaired, found.dropped)
     events_file, items_file = _find_files(path)
     chosen = _FORMATS[events_file.suffix]
-    problems: list[Problem] = []
-    raw, events = _attempt(events_file, chosen.read, chosen.interactions, problems)
-    items: pl.DataFrame | None = None
-    if items_file is not None:
-        _, items = _attempt(items_file, chosen.read, chosen.items, problems)
-    if problems or raw is None or events is None:
-        raise DataInvalid(problems)
     files = (events_file,) if items_file is None else (events_file, items_file)
+    if guarded and events_file.suffix == ".parquet":
+        for file in files:
+            check_parquet(file)
+    events = ((raw, *chosen.interactions(raw)) for raw in chosen.tables(events_file, piece))
+
+    def items() -> tuple[pl.DataFrame | None, list[Problem]]:
+        return (None, []) if items_file is None else chosen.items(joined(chosen.tables(items_file, None)))
+
+    return Source(events_file.suffix[1:], files, events, items)
+
+
+def read_source(path: Path) -> SourceTables:
+    """Read a folder or a file of any known format into memory.
+
+    Raises:
+        DataUnavailable: nothing is at ``path``.
+        DataInvalid: no known format, or the data breaks the contract; all problems at once.
+    """
+    source = open_source(path)
+    pieces = list(source.pieces())
+    events = pl.concat(pieces) if pieces else pl.DataFrame(schema=c.INTERACTIONS_SCHEMA)
     kept = events.unique(maintain_order=True, keep="first")
-    return SourceTables(kept, _complete(items, kept), files, len(raw.frame), events_file.suffix[1:])
+    items = source.items(kept[c.ITEM])
+    counts = (source.rows_read, source.format, source.lines_repaired, source.rows_dropped)
+    return SourceTables(kept, items, source.files, *counts)
+
+
+def _merged(problems: Sequence[Problem]) -> list[Problem]:
+    """One problem for what is wrong in the same way in several pieces: the first, with the count of all."""
+    first: dict[tuple[str, str | None, str], Problem] = {}
+    for problem in problems:
+        key = (problem.file, problem.column, problem.message.partition(", got ")[0])
+        known = first.get(key)
+        first[key] = problem if known is None else replace(known, more=known.more + problem.more + 1)
+    return list(first.values())
 
 
 def _find_files(path: Path) -> tuple[Path, Path | None]:
@@ -128,20 +217,6 @@ def _find_files(path: Path) -> tuple[Path, Path | None]:
         raise DataInvalid([Problem(path.name, message)])
     beside = path.with_suffix(".item") if path.suffix == ".inter" else path.with_name(f"items{path.suffix}")
     return path, beside if beside.is_file() and beside != path else None
-
-
-def _attempt(
-    file: Path, read: Callable[[Path], RawTable], adapt: Adapter, problems: list[Problem]
-) -> tuple[RawTable | None, pl.DataFrame | None]:
-    """Read and adapt one file; what is wrong joins ``problems``, so that other files are still looked at."""
-    try:
-        raw = read(file)
-    except DataInvalid as error:
-        problems.extend(error.problems)
-        return None, None
-    frame, found = adapt(raw)
-    problems.extend(found)
-    return raw, frame
 
 
 def _contract_interactions(raw: RawTable) -> tuple[pl.DataFrame | None, list[Problem]]:
@@ -192,27 +267,45 @@ def _attributes(raw: RawTable) -> tuple[pl.Series, list[Problem]]:
     return parts.list.eval(pl.element().str.strip_chars().filter(pl.element().str.strip_chars() != "")), []
 
 
-def _complete(items: pl.DataFrame | None, events: pl.DataFrame) -> pl.DataFrame:
+def _complete(items: pl.DataFrame | None, used: pl.Series) -> pl.DataFrame:
     """Add a bare row for every interacted item that the item file does not hold; sort by item."""
     if items is None:
         items = pl.DataFrame(schema=c.ITEMS_SCHEMA)
-    bare = events.select(pl.col(c.ITEM).unique()).join(items, on=c.ITEM, how="anti")
+    bare = pl.DataFrame({c.ITEM: used.unique()}).join(items, on=c.ITEM, how="anti")
     empty = pl.lit([], dtype=pl.List(pl.String)).alias(c.ATTRIBUTES)
     bare = bare.with_columns(pl.lit("").alias(c.TITLE), pl.lit("").alias(c.TEXT), empty)
     return pl.concat([items.select(list(c.ITEMS_SCHEMA)), bare.select(list(c.ITEMS_SCHEMA))]).sort(c.ITEM)
 
 
-def _read_recbole(path: Path) -> RawTable:
-    return read_delimited(path, "\t", quoted=False, typed_header=True)
+def _recbole(path: Path, piece: int | None) -> Iterator[RawTable]:
+    return delimited_tables(path, "\t", quoted=False, typed_header=True, piece=piece or PIECE_BYTES)
 
 
-def _read_csv(path: Path) -> RawTable:
-    return read_delimited(path, ",", quoted=True)
+def _csv(path: Path, piece: int | None) -> Iterator[RawTable]:
+    return delimited_tables(path, ",", quoted=True, piece=piece or PIECE_BYTES)
+
+
+def _jsonl(path: Path, piece: int | None) -> Iterator[RawTable]:
+    """Pieces with the columns of the first one: a key cannot come into use halfway."""
+    columns: dict[str, pl.DataType] | None = None
+    for raw in json_tables(path, piece or PIECE_BYTES):
+        if columns is None:
+            columns = dict(raw.frame.schema)
+        late = [name for name in (c.ACTION, c.WEIGHT) if name in raw.frame.columns and name not in columns]
+        if late:
+            message = "expected this key from the first lines on, or nowhere; write it in every line"
+            raise DataInvalid([Problem(path.name, message, line=int(raw.lines[0]), column=name) for name in late])
+        gone = [pl.lit(None, dtype=kind).alias(name) for name, kind in columns.items() if name not in raw.frame.columns]
+        yield replace(raw, frame=raw.frame.with_columns(gone))
+
+
+def _parquet(path: Path, piece: int | None) -> Iterator[RawTable]:
+    return parquet_tables(path, piece or PIECE_ROWS)
 
 
 _FORMATS = {
-    ".inter": _Format(_read_recbole, recbole_interactions, recbole_items),
-    ".csv": _Format(_read_csv, _contract_interactions, _contract_items),
-    ".jsonl": _Format(read_json_lines, _contract_interactions, _contract_items),
-    ".parquet": _Format(read_parquet, _contract_interactions, _contract_items),
+    ".inter": _Format(_recbole, recbole_interactions, recbole_items),
+    ".csv": _Format(_csv, _contract_interactions, _contract_items),
+    ".jsonl": _Format(_jsonl, _contract_interactions, _contract_items),
+    ".parquet": _Format(_parquet, _contract_interactions, _contract_items),
 }

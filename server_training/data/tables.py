@@ -9,13 +9,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from server_training.data.pieces import check_text, line_pieces
 from server_training.errors import DataInvalid, Problem
 
+PIECE_BYTES = 1 << 26
+PIECE_ROWS = 1_000_000
 _PARQUET_MAGIC = b"PAR1"
 
 
@@ -36,43 +40,61 @@ class RawTable:
     types: dict[str, str]
 
 
-def read_delimited(path: Path, separator: str, *, quoted: bool, typed_header: bool = False) -> RawTable:
-    """Read a text table whose first line names the columns.
+def delimited_tables(
+    path: Path, separator: str, *, quoted: bool, typed_header: bool = False, piece: int = PIECE_BYTES
+) -> Iterator[RawTable]:
+    """Read a text table whose first line names the columns, a piece at a time.
 
     Args:
         path: UTF-8 text, with or without a byte order mark, any line ending; blank lines are passed over.
         separator: one character between fields.
         quoted: whether ``"…"`` protects separators and line ends inside a field.
         typed_header: whether the header holds RecBole's ``name:type`` pairs.
+        piece: bytes read at a time.
 
     Raises:
         DataInvalid: wrong encoding, no header, doubled names, no rows, or rows of the wrong length.
     """
-    text = _decode(path)
-    if quoted and '"' in text:
-        rows, lines = _split_quoted(path, text, separator)
-    else:
-        rows, lines = _split_plain(text, separator)
-    if rows.is_empty():
+    split = _split_quoted if check_text(path) and quoted else _split_plain
+    header: tuple[list[str], dict[str, str]] | None = None
+    empty = True
+    for rows, lines in split(path, separator, piece):
+        if header is None and not rows.is_empty():
+            header = _header(path, rows[0].to_list(), typed_header)
+            rows, lines = rows[1:], lines[1:]
+        if header is None or rows.is_empty():
+            continue
+        empty = False
+        names, types = header
+        wrong = rows.list.len() != len(names)
+        if wrong.any():
+            first = wrong.arg_max() or 0
+            message = f"expected {len(names)} fields as in the header, got {len(rows[first])}"
+            raise DataInvalid([Problem(path.name, message, line=int(lines[first]), more=int(wrong.sum()) - 1)])
+        frame = pl.DataFrame({name: rows.list.get(index) for index, name in enumerate(names)})
+        yield RawTable(path, frame, lines, types)
+    if header is None:
         raise DataInvalid([Problem(path.name, "expected a header line and rows, but the file is empty")])
-    names, types = _header(path, rows[0].to_list(), typed_header)
-    rows, lines = rows[1:], lines[1:]
-    if rows.is_empty():
+    if empty:
         raise DataInvalid([Problem(path.name, "expected rows after the header, but there are none")])
-    wrong = rows.list.len() != len(names)
-    if wrong.any():
-        first = wrong.arg_max() or 0
-        message = f"expected {len(names)} fields as in the header, got {len(rows[first])}"
-        raise DataInvalid([Problem(path.name, message, line=int(lines[first]), more=int(wrong.sum()) - 1)])
-    frame = pl.DataFrame({name: rows.list.get(index) for index, name in enumerate(names)})
-    return RawTable(path, frame, lines, types)
 
 
-def read_parquet(path: Path) -> RawTable:
-    """Read a Parquet file with its own column types.
+def read_delimited(path: Path, separator: str, *, quoted: bool, typed_header: bool = False) -> RawTable:
+    """Read a whole text table; see :func:`delimited_tables`."""
+    return joined(delimited_tables(path, separator, quoted=quoted, typed_header=typed_header))
 
-    Only for files one trusts to be what they say: on some damaged pages polars asks for absurd amounts of
-    memory and ends the process. Prepared folders are compared with their hashes before they come here.
+
+def joined(tables: Iterable[RawTable]) -> RawTable:
+    """One table of all pieces of a file; columns that some pieces lack are empty there."""
+    found = list(tables)
+    frame = pl.concat([table.frame for table in found], how="diagonal_relaxed")
+    return RawTable(found[0].file, frame, pl.concat([table.lines for table in found]), found[0].types)
+
+
+def parquet_tables(path: Path, rows: int = PIECE_ROWS) -> Iterator[RawTable]:
+    """Read a Parquet file with its own column types, some rows at a time.
+
+    Only for files one trusts to be what they say, or that ``parquet_check`` has been through.
 
     Raises:
         DataInvalid: the file is not Parquet, is damaged, or holds no rows.
@@ -84,24 +106,45 @@ def read_parquet(path: Path) -> RawTable:
             whole = file.read(4) == _PARQUET_MAGIC
     if not whole:
         raise DataInvalid([Problem(path.name, "expected a Parquet file, but its marker is not there")])
+    start = 0
     try:
-        frame = pl.read_parquet(path)
+        scanned = pl.scan_parquet(path)
+        total = int(scanned.select(pl.len()).collect().item())
+        for start in range(0, total, rows):
+            frame = scanned.slice(start, rows).collect()
+            yield RawTable(path, frame, pl.Series(range(start + 1, start + len(frame) + 1), dtype=pl.UInt32), {})
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         message = f"expected a readable Parquet file, but: {error}"
         raise DataInvalid([Problem(path.name, message)]) from error
-    if frame.is_empty():
+    if not total:
         raise DataInvalid([Problem(path.name, "expected rows, but the file holds none")])
-    return RawTable(path, frame, pl.Series(range(1, len(frame) + 1), dtype=pl.UInt32), {})
 
 
-def _decode(path: Path) -> str:
-    data = path.read_bytes()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        message = f"expected UTF-8 text, got byte 0x{data[error.start]:02x}; save the file as UTF-8"
-        raise DataInvalid([Problem(path.name, message, line=line)]) from error
+def json_tables(path: Path, piece: int = PIECE_BYTES) -> Iterator[RawTable]:
+    """Read a file with one JSON object per line, a piece at a time; blank lines are passed over.
+
+    Raises:
+        DataInvalid: wrong encoding, a line that is no object, or no rows.
+    """
+    check_text(path)
+    empty = True
+    for whole, first in line_pieces(path, piece):
+        text = pl.Series(whole.split("\n"), dtype=pl.String)
+        lines = pl.Series(range(first, first + len(text)), dtype=pl.UInt32)
+        full = text.str.strip_chars().str.len_bytes() > 0
+        text, lines = text.filter(full), lines.filter(full)
+        if text.is_empty():
+            continue
+        empty = False
+        try:
+            frame = pl.read_ndjson(io.BytesIO("\n".join(text).encode()), infer_schema_length=None)
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            place, message = _faulty_json(text)
+            line = None if place is None else int(lines[place])
+            raise DataInvalid([Problem(path.name, f"expected a JSON object, {message or error}", line=line)]) from error
+        yield RawTable(path, frame, lines, {})
+    if empty:
+        raise DataInvalid([Problem(path.name, "expected a JSON object per line, but the file is empty")])
 
 
 def repaired_lines(path: Path) -> tuple[pl.Series, int]:
@@ -120,27 +163,6 @@ def repaired_lines(path: Path) -> tuple[pl.Series, int]:
     return pl.Series(lines, dtype=pl.String), repaired
 
 
-def read_json_lines(path: Path) -> RawTable:
-    """Read a file with one JSON object per line; blank lines are passed over.
-
-    Raises:
-        DataInvalid: wrong encoding, a line that is no object, or no rows.
-    """
-    text = pl.Series(_decode(path).split("\n"), dtype=pl.String)
-    lines = pl.Series(range(1, len(text) + 1), dtype=pl.UInt32)
-    full = text.str.strip_chars().str.len_bytes() > 0
-    text, lines = text.filter(full), lines.filter(full)
-    if text.is_empty():
-        raise DataInvalid([Problem(path.name, "expected a JSON object per line, but the file is empty")])
-    try:
-        frame = pl.read_ndjson(io.BytesIO("\n".join(text).encode()), infer_schema_length=None)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        place, message = _faulty_json(text)
-        line = None if place is None else int(lines[place])
-        raise DataInvalid([Problem(path.name, f"expected a JSON object, {message or error}", line=line)]) from error
-    return RawTable(path, frame, lines, {})
-
-
 def _faulty_json(text: pl.Series) -> tuple[int | None, str]:
     for place, line in enumerate(text):
         try:
@@ -152,29 +174,35 @@ def _faulty_json(text: pl.Series) -> tuple[int | None, str]:
     return None, ""
 
 
-def _split_plain(text: str, separator: str) -> tuple[pl.Series, pl.Series]:
+def _split_plain(path: Path, separator: str, piece: int) -> Iterator[tuple[pl.Series, pl.Series]]:
     """Split on line ends and separators inside polars: no Python object per field."""
-    rows = pl.Series([text.replace("\r\n", "\n").replace("\r", "\n")]).str.split("\n").explode()
-    lines = pl.Series(range(1, len(rows) + 1), dtype=pl.UInt32)
-    full = rows.str.len_bytes() > 0
-    return rows.filter(full).str.split(separator), lines.filter(full)
+    for text, first in line_pieces(path, piece):
+        rows = pl.Series([text]).str.split("\n").explode()
+        lines = pl.Series(range(first, first + len(rows)), dtype=pl.UInt32)
+        full = rows.str.len_bytes() > 0
+        yield rows.filter(full).str.split(separator), lines.filter(full)
 
 
-def _split_quoted(path: Path, text: str, separator: str) -> tuple[pl.Series, pl.Series]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+def _split_quoted(path: Path, separator: str, piece: int) -> Iterator[tuple[pl.Series, pl.Series]]:
     rows: list[list[str]] = []
     lines: list[int] = []
-    before = 0
-    try:
-        for row in reader:
-            if row:
-                rows.append(row)
-                lines.append(before + 1)
-            before = reader.line_num
-    except csv.Error as error:
-        message = f"expected well-formed quotes, but: {error}"
-        raise DataInvalid([Problem(path.name, message, line=before + 1)]) from error
-    return pl.Series(rows, dtype=pl.List(pl.String)), pl.Series(lines, dtype=pl.UInt32)
+    before, size = 0, 0
+    with path.open(encoding="utf-8-sig", newline="") as text:
+        reader = csv.reader(text, delimiter=separator, strict=True)
+        try:
+            for row in reader:
+                if row:
+                    rows.append(row)
+                    lines.append(before + 1)
+                    size += sum(map(len, row))
+                before = reader.line_num
+                if size >= piece:
+                    yield pl.Series(rows, dtype=pl.List(pl.String)), pl.Series(lines, dtype=pl.UInt32)
+                    rows, lines, size = [], [], 0
+        except csv.Error as error:
+            message = f"expected well-formed quotes, but: {error}"
+            raise DataInvalid([Problem(path.name, message, line=before + 1)]) from error
+    yield pl.Series(rows, dtype=pl.List(pl.String)), pl.Series(lines, dtype=pl.UInt32)
 
 
 def _header(path: Path, fields: list[str], typed: bool) -> tuple[list[str], dict[str, str]]:
