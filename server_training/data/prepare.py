@@ -24,7 +24,7 @@ from server_training.data.spool import ROW, Spool
 from server_training.errors import DataUnavailable
 from server_training.files import sha256_of, write_atomically
 
-PART_ROWS = 4_000_000
+PART_ROWS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
