@@ -163,7 +163,7 @@ A generative recommender over semantic IDs, for on-device use through ExecuTorch
 |---|---|---|
 {rows}
 
-Measured on {report.n_users} users, leave-last-out, the full catalog ranked, seen items removed. Top-10 lists of the two
-share {report.top10_overlap:.1%} of their items. The model learned from what people did, popularity and all; it knows
-nothing of anyone who was not in the data.
+Measured on {report.n_users} users ({run.split.rule}), the full catalog ranked, seen items
+removed. Top-10 lists of the two share {report.top10_overlap:.1%} of their items. The model learned from what people
+did, popularity and all; it knows nothing of anyone who was not in the data.
 """

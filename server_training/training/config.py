@@ -26,6 +26,8 @@ class TrainConfig:
         session_decay: weight of each further item of the session.
         own_dropout: share of items whose learned numbers are hidden in a step, so that codes and content learn to do
             without them, as they must for new items (DropoutNet; Volkovs, Yu, Poutanen, NIPS 2017).
+        contrast: weight of the contrast between two passes over the same history that differ in dropout only; other
+            histories of the batch are the negatives (unsupervised DuoRec; Qiu et al., WSDM 2022). Costs a second pass.
         balance: weight of the experts' load-balance loss.
         validate_every: epochs between validations.
         patience: validations without a better NDCG@10 after which training stops; 0 to never stop early.
@@ -42,6 +44,7 @@ class TrainConfig:
     session: int = 1
     session_decay: float = 0.5
     own_dropout: float = 0.0
+    contrast: float = 0.0
     balance: float = 0.01
     validate_every: int = 2
     patience: int = 0
@@ -57,7 +60,7 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "validate_every", "negatives", "session"):
             if getattr(self, name) < 1:
                 raise ConfigInvalid(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("weight_decay", "session_decay", "balance", "patience", "seed"):
+        for name in ("weight_decay", "session_decay", "contrast", "balance", "patience", "seed"):
             if not getattr(self, name) >= 0:
                 raise ConfigInvalid(f"{name} must not be negative, got {getattr(self, name)}")
         if not 0 <= self.own_dropout < 1:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from server_training.models.backbones.feed_forward import balance_loss
 from server_training.models.code_index import CodeIndex
@@ -22,6 +23,7 @@ from server_training.training.config import TrainConfig
 
 _WARM_UP = 0.03
 _LAST_RATE = 0.02
+_CONTRAST_TEMPERATURE = 0.1
 
 
 class TrainingStep(nn.Module):
@@ -34,6 +36,7 @@ class TrainingStep(nn.Module):
         index: CodeIndex,
         objective: Objective,
         own_dropout: float = 0.0,
+        contrast: float = 0.0,
     ) -> None:
         super().__init__()
         self.model = model
@@ -41,6 +44,7 @@ class TrainingStep(nn.Module):
         self.index = index
         self.objective = objective
         self.own_dropout = own_dropout
+        self.contrast = contrast
 
     def items(self) -> Items:
         """The catalog as the model sees it now."""
@@ -58,8 +62,22 @@ class TrainingStep(nn.Module):
         items = self.items()
         states = self.model.states_of(batch, items.vectors)
         loss: Tensor = self.model.head.loss(Targets(states, batch.rows >= 0, wanted, weights), items, self.objective)
+        targets = (wanted[..., 0] >= 0).sum()
         extra = balance_loss(self.model)
-        return loss if extra is None else loss + balance * extra * (wanted[..., 0] >= 0).sum()
+        if extra is not None:
+            loss = loss + balance * extra * targets
+        if self.contrast:
+            again = self.model.states_of(batch, items.vectors)
+            loss = loss + self.contrast * contrast_of(states[:, -1], again[:, -1]) * targets
+        return loss
+
+
+def contrast_of(one: Tensor, other: Tensor) -> Tensor:
+    """InfoNCE both ways between two views [N, d] of the same N histories, the others being negatives."""
+    a, b = (F.normalize(view.float(), dim=-1) for view in (one, other))
+    logits = a @ b.T / _CONTRAST_TEMPERATURE
+    same = torch.arange(len(a), device=a.device)
+    return (F.cross_entropy(logits, same) + F.cross_entropy(logits.T, same)) / 2
 
 
 class Optimizer:

@@ -147,7 +147,7 @@ class _Run:
         self.gathered = nn.ModuleDict({"model": both[0], "features": both[1]})
         self.scorer = ModelScorer(both[0], catalog, split, Stage.VALID, both[1])
         objective = make_objective(config.objective, counts, config.negatives)
-        self.step = TrainingStep(model, features, CodeIndex(catalog), objective, config.own_dropout)
+        self.step = TrainingStep(model, features, CodeIndex(catalog), objective, config.own_dropout, config.contrast)
         self.step.to(processes.device)
         self.windows = training_windows(split, catalog, model_config.history_length)
         self.weights = session_weights(config.session, config.session_decay)
