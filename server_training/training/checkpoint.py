@@ -23,9 +23,9 @@ from torch.distributed.checkpoint.state_dict_loader import load as load_shards
 from torch.distributed.checkpoint.state_dict_saver import save as save_shards
 
 from server_training.errors import CheckpointInvalid
-from server_training.files import write_atomically
 from server_training.training.processes import Processes
 from server_training.training.step import Optimizer
+from server_training.training.tensor_file import save_tensors
 
 CHECKPOINT_FILE = "checkpoint.pt"
 SHARDS_FOLDER = "checkpoint.shards"
@@ -79,7 +79,7 @@ class CheckpointFile:
                 "weights": self._step.state_dict(),
                 "optimizer": self._optimizer.adam.state_dict(),
             }
-            write_atomically(self._path, lambda path: torch.save(content, path))
+            save_tensors(self._path, content)
 
     def load(self, identity: str) -> Progress:
         """Restore weights and optimiser; without a checkpoint, begin.

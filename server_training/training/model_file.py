@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 
 from server_training.errors import TrainingError
-from server_training.files import write_atomically
 from server_training.models.config import ModelConfig
 from server_training.models.items import FeatureTable
 from server_training.models.recommender import GenerativeRecommender
+from server_training.training.tensor_file import save_tensors
 
 MODEL_FILE = "model.pt"
 
@@ -30,7 +30,7 @@ def save_model(path: Path, config: ModelConfig, weights: Mapping[str, object]) -
     """Write sizes and the weights of a training step."""
     kept = {name: tensor for name, tensor in weights.items() if name.split(".")[0] in ("model", "features")}
     content = {"config": config.to_dict(), "weights": kept}
-    write_atomically(path, lambda temporary: torch.save(content, temporary))
+    save_tensors(path, content)
 
 
 def load_model(path: Path) -> TrainedModel:
