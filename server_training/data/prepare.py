@@ -103,8 +103,9 @@ def prepare(
         OSError: the disk is full; what was there stays.
     """
     source = open_source(source_path, piece=piece, guarded=True)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out_dir, prefix=".prepare-") as scratch:
+    out_dir.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the folder, on its disk: until everything is checked the folder itself is not touched.
+    with tempfile.TemporaryDirectory(dir=out_dir.parent, prefix=f".{out_dir.name}-") as scratch:
         spool = Spool(Path(scratch), part_rows)
         items_used: set[str] = set()
         for events in source.pieces():
@@ -114,6 +115,7 @@ def prepare(
                 progress(source.rows_read)
         items = source.items(pl.Series(c.ITEM, sorted(items_used), dtype=pl.String))
         counts = Counts()
+        out_dir.mkdir(exist_ok=True)
         parts = _write_parts(spool, counts, Path(scratch))
         write_atomically(out_dir / c.INTERACTIONS_FILE, lambda path: _joined(parts, path))
         write_atomically(out_dir / c.ITEMS_FILE, lambda path: written(path, items.write_parquet))

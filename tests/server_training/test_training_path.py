@@ -241,8 +241,11 @@ def test_the_commands_lead_from_a_csv_file_to_a_signed_bundle(
     ]
     trained = ok("train", data, "--out", run, *(part for change in changes for part in ("--set", change)))
     assert trained["resumed_from_epoch"] == 0
-    assert set(ok("evaluate", run)) == {"popularity", "item-kNN", "meritrec"}
-    assert ok("evaluate", run, "--at", 1, 5, "--keep-seen")["meritrec"]["metrics"].keys() >= {"recall@1", "recall@5"}
+    found = ok("evaluate", run)
+    assert set(found["systems"]) == {"popularity", "item-kNN", "EASE", "meritrec"}
+    assert found["rules"]["files_sha256"].keys() == {events.name}
+    assert set(ok("evaluate", run, "--baselines", "popularity", "--at", 1, 5)["systems"]) == {"popularity", "meritrec"}
+    assert "meritrec" in (run / "report.html").read_text()
     exported = ok("export", run, "--out", bundle, "--namespace", "made", "--beam", 16)
     assert exported["pte_bytes"] > 1000
     public = ok("sign", bundle, "--key", key, "--new-key")["key"]

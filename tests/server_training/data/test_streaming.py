@@ -124,7 +124,7 @@ def test_the_same_fault_in_many_pieces_is_one_problem(tmp_path: Path) -> None:
         "e.csv, line 2, column 'timestamp': expected a number of at least 0, got 'never' (and 49 more rows)",
         "e.csv, line 52, column 'user': expected an id of 1 to 256 bytes without control characters, got nothing",
     ]
-    assert not list((tmp_path / "out").iterdir())
+    assert [file.name for file in tmp_path.iterdir()] == ["e.csv"]
 
 
 def test_a_key_that_begins_halfway_is_refused(tmp_path: Path) -> None:
