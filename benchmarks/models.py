@@ -46,7 +46,7 @@ FOLDERS = {
     "instruments": ("instruments-mql4grec", "instruments"),
     "lastfm": ("hetrec-lastfm", "lastfm"),
 }
-HEADS: tuple[Head, ...] = ("autoregressive", "parallel", "retrieve-rank")
+HEADS: tuple[Head, ...] = ("retrieval", "parallel", "autoregressive", "retrieve-rank")
 PEERS = ("rectools-sasrec", "rectools-hstu", "rechub-sasrec", "rechub-hstu")
 _TIMED_USERS = 300
 _BASELINES: tuple[Baseline, ...] = ("popularity", "item-kNN", "EASE", "iALS")
@@ -85,9 +85,10 @@ def main() -> None:
         prepare(source, out / "data")
     ours, sasrec = load_config(config_name), _sasrec(load_config("sasrec-ce"), load_config(config_name))
     wanted = [(f"ours-{seed}", ours, seed) for seed in range(arguments.seeds)]
-    wanted += [(f"sasrec-ce-{seed}", sasrec, seed) for seed in range(arguments.seeds)]
+    few = arguments.seeds if arguments.sasrec_seeds is None else arguments.sasrec_seeds
+    wanted += [(f"sasrec-ce-{seed}", sasrec, seed) for seed in range(few)]
     if arguments.heads:
-        wanted += [(head, replace(ours, model=replace(ours.model, head=head)), 0) for head in HEADS]
+        wanted += [(head, _with_head(ours, head), 0) for head in HEADS]
     runs = {label: _trained(out, label, config, seed) for label, config, seed in wanted}
     with naming_bar() as bar:
         comparison = compare(list(runs.values()), names=_BASELINES, progress=bar)
@@ -110,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, help="folder of the data set (default: its folder in MERITREC_DATA)")
     parser.add_argument("--out", type=Path, default=Path("benchmark-out"), help="(default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="runs per system (default: %(default)s)")
+    parser.add_argument("--sasrec-seeds", type=int, help="of SASRec-CE (default: as many)")
     parser.add_argument("--heads", action="store_true", help="train every decoding head too")
     parser.add_argument("--peers", type=Path, metavar="PYTHON", help="interpreter of the peers' environment")
     return parser
@@ -119,6 +121,11 @@ def _sasrec(plain: RunConfig, ours: RunConfig) -> RunConfig:
     """The honest baseline reads as much history as ours, and drops out as much."""
     model = replace(plain.model, history_length=ours.model.history_length, dropout=ours.model.dropout)
     return replace(plain, model=model, train=replace(plain.train, batch_size=ours.train.batch_size))
+
+
+def _with_head(config: RunConfig, head: Head) -> RunConfig:
+    """Another head on the same model, all without neighbours, which one of them could not use."""
+    return replace(config, items=replace(config.items, neighbours=0), model=replace(config.model, head=head))
 
 
 def _is_ours(label: str) -> bool:

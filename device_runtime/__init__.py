@@ -32,6 +32,7 @@ from device_runtime.manifest import (
     Manifest,
     TrainingData,
 )
+from device_runtime.neighbours import MAX_NEIGHBOURS, Neighbours
 from device_runtime.ranker import ModelRanker, expected_methods
 from device_runtime.search import HEADS, ItemSearch
 from device_runtime.sequence import (
@@ -54,6 +55,7 @@ __all__ = [
     "HEADS",
     "ITEMS_AT_ONCE",
     "MANIFEST_FILE",
+    "MAX_NEIGHBOURS",
     "MAX_SECONDS",
     "MODEL_FILE",
     "N_ACTIONS",
@@ -84,6 +86,7 @@ __all__ = [
     "ModelFailed",
     "ModelInputs",
     "ModelRanker",
+    "Neighbours",
     "PublisherKey",
     "RuntimeUnavailable",
     "Session",

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from device_runtime.errors import CatalogInvalid, UnknownItem
+from device_runtime.neighbours import Neighbours
 
 FORMAT = 2
 MAX_ITEMS = 4_000_000
@@ -38,6 +39,7 @@ class Catalog:
         titles: one per row, or None when the catalog has none.
         features: int8 [n, R], R >= 1: what an item's vector holds beside its codes; zero for an item without.
         scales: float32 [R], finite: a feature's value is its number times the scale of its column.
+        neighbours: which items go with which, or None.
 
     Raises:
         CatalogInvalid: any of this does not hold.
@@ -49,12 +51,15 @@ class Catalog:
     titles: tuple[str, ...] | None
     features: NDArray[np.int8]
     scales: NDArray[np.float32]
+    neighbours: Neighbours | None = None
     _row_of_id: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check everything that later code relies on."""
         _check_shape(self.ids, self.codes, self.codebook_size, self.titles)
         _check_features(len(self.ids), self.features, self.scales)
+        if self.neighbours is not None and len(self.neighbours.rows) != len(self.ids):
+            raise CatalogInvalid(f"expected neighbours of {len(self.ids)} items, got {len(self.neighbours.rows)}")
         for array in (self.codes, self.features, self.scales):
             array.setflags(write=False)
         keys = self.packed
@@ -109,7 +114,12 @@ class Catalog:
 
     def with_features(self, features: ArrayLike) -> Catalog:
         """Return the same items with other features, finite numbers [n, R] in this catalog's order."""
-        return Catalog.build(self.ids, self.codes, self.codebook_size, self.titles, features)
+        other = Catalog.build(self.ids, self.codes, self.codebook_size, self.titles, features)
+        return other.with_neighbours(self.neighbours)
+
+    def with_neighbours(self, neighbours: Neighbours | None) -> Catalog:
+        """Return the same items with other neighbours, or none."""
+        return Catalog(self.ids, self.codes, self.codebook_size, self.titles, self.features, self.scales, neighbours)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -141,6 +151,14 @@ class Catalog:
         """Return float32 [..., R]: the features of `rows` [...]."""
         values: NDArray[np.float32] = self.features[rows] * self.scales
         return values
+
+    def rows_of(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """Return int64 [T]: the rows of codes [T, L], -1 where no item has them (as where a history is padded)."""
+        wanted = pack(codes, self.codebook_size)
+        rows = np.minimum(np.searchsorted(self.packed, wanted), len(self) - 1)
+        valid = (codes < self.codebook_size).all(axis=1) & (self.packed[rows] == wanted)
+        found: NDArray[np.int64] = np.where(valid, rows, -1)
+        return found
 
     @cached_property
     def packed(self) -> NDArray[np.int64]:
@@ -189,6 +207,7 @@ class Catalog:
             None if self.titles is None else list(self.titles),
             self.features.tobytes(),
             self.scales.astype("<f4").tobytes(),
+            None if self.neighbours is None else self.neighbours.to_fields(),
         ]
         packed: bytes = msgpack.packb(content)
         return packed
@@ -207,9 +226,9 @@ class Catalog:
             version = fields[0] if isinstance(fields, list) and fields else None
             if version != FORMAT:
                 raise CatalogInvalid(f"the catalog has format {version!r}, this meritrec reads format {FORMAT}")
-            _, levels, size, ids, codes, titles, features, scales = fields
+            _, levels, size, ids, codes, titles, features, scales, neighbours = fields
         except (ValueError, TypeError, msgpack.UnpackException) as error:
-            raise CatalogInvalid(f"the catalog is not a msgpack array of eight fields ({error})") from error
+            raise CatalogInvalid(f"the catalog is not a msgpack array of nine fields ({error})") from error
         if not (_is_count(levels, MAX_LEVELS) and _is_count(size, MAX_CODEBOOK)):
             raise CatalogInvalid(f"the catalog says {levels!r} levels of {size!r} codes")
         if not isinstance(ids, list) or not isinstance(codes, bytes) or len(codes) != 2 * levels * len(ids):
@@ -218,7 +237,8 @@ class Catalog:
             raise CatalogInvalid("the catalog's titles are not a list")
         array = np.frombuffer(codes, dtype="<u2").reshape(len(ids), levels).astype(np.uint16)
         table, units = _read_features(len(ids), features, scales)
-        return cls(tuple(ids), array, size, None if titles is None else tuple(titles), table, units)
+        near = None if neighbours is None else Neighbours.from_fields(len(ids), neighbours)
+        return cls(tuple(ids), array, size, None if titles is None else tuple(titles), table, units, near)
 
 
 def pack(codes: NDArray[np.integer[Any]], codebook_size: int) -> NDArray[np.int64]:

@@ -72,13 +72,14 @@ def search_by_codes(
     scores = table[0][catalog.codes[:, 0]]
     for level in range(1, catalog.levels):
         scores = scores + table[level][catalog.codes[:, level]]
-    return _best(normalised(scores), k, allowed)
+    return _best(normalised(scores + prior_of(inputs, catalog)), k, allowed)
 
 
 def search_by_vectors(
     session: Runner,
     inputs: ModelInputs,
     items: ItemVectors,
+    catalog: Catalog,
     *,
     k: int,
     candidates: int,
@@ -91,6 +92,7 @@ def search_by_vectors(
             `rank(states, actions, vectors [1, C, d]) -> corrections [1, C]` when it re-ranks.
         inputs: one history (N = 1).
         items: of this model and catalog.
+        catalog: the items.
         k: how many.
         candidates: C, fixed when the program was exported; a model that re-ranks gives no more items than that.
         allowed: bool [n], items that may be returned; all when None.
@@ -100,7 +102,8 @@ def search_by_vectors(
     """
     width = items.keys.shape[1]
     outputs = _outputs(session.run("encode", *inputs.arrays()), 1 if items.vectors is None else 2)
-    log_probs = normalised(items.keys @ checked(outputs[0], (1, width))[0])
+    scores = items.keys @ checked(outputs[0], (1, width))[0]
+    log_probs = normalised(scores + prior_of(inputs, catalog))
     if items.vectors is None:
         return _best(log_probs, k, allowed)
     if k > candidates:
@@ -116,6 +119,14 @@ def search_by_vectors(
     final = normalised(final) + np.log(np.exp(found.log_probs).sum(dtype=np.float64)).astype(np.float32)
     order = np.lexsort((found.rows, -final))[:k]
     return Found(found.rows[order], final[order])
+
+
+def prior_of(inputs: ModelInputs, catalog: Catalog) -> Floats | np.float32:
+    """What the catalog's neighbours add to every item's score for one history: float32 [n], or 0 without any."""
+    if catalog.neighbours is None:
+        return np.float32(0.0)
+    found: Floats = catalog.neighbours.prior(catalog.rows_of(inputs.codes[0])[None])[0]
+    return found
 
 
 def normalised(scores: Floats) -> Floats:

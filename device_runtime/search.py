@@ -16,6 +16,8 @@ HEADS = ("autoregressive", "parallel", "retrieval", "retrieve-rank")
 class ItemSearch:
     """From a history to the best items, by the head of the model.
 
+    Neighbours in the catalog count wherever all items are scored at once: for every head but the autoregressive.
+
     Args:
         session: runs the model's methods.
         catalog: the items.
@@ -55,4 +57,6 @@ class ItemSearch:
             return beam_search(self._session, inputs, self._catalog, k=k, beam_width=width, allowed=allowed)
         if self._items.vectors is not None:
             k = min(k, width)
-        return search_by_vectors(self._session, inputs, self._items, k=k, candidates=width, allowed=allowed)
+        return search_by_vectors(
+            self._session, inputs, self._items, self._catalog, k=k, candidates=width, allowed=allowed
+        )

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from device_runtime import MAX_NEIGHBOURS
 from server_training.data.split import SplitConfig
 from server_training.errors import ConfigInvalid
 from server_training.items.item_vectors import FeatureConfig
@@ -35,12 +36,14 @@ class ItemsConfig:
         vectors: what the tokenizer sees: the text, what items are used with, both side by side, or both aligned by
             contrast.
         smoothing: steps over the user-item graph that the vectors take first; 0 for none.
+        neighbours: per item, in the catalog: items it goes with, which lift the model's scores; 0 for none.
     """
 
     tokenizer: Quantiser = "residual-kmeans"
     text: TextEncoder = "tfidf"
     vectors: Vectors = "both"
     smoothing: int = 0
+    neighbours: int = 0
 
     def __post_init__(self) -> None:
         """Refuse names that are not known.
@@ -53,6 +56,8 @@ class ItemsConfig:
             if getattr(self, name) not in names:
                 raise ConfigInvalid(f"{name} must be one of {', '.join(names)}, got {getattr(self, name)!r}")
         self.features()
+        if not 0 <= self.neighbours <= MAX_NEIGHBOURS:
+            raise ConfigInvalid(f"neighbours must be 0 to {MAX_NEIGHBOURS}, got {self.neighbours}")
 
     def features(self) -> FeatureConfig:
         """The settings of the item vectors."""
@@ -74,6 +79,15 @@ class RunConfig:
     items: ItemsConfig = field(default_factory=ItemsConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse settings that exclude one another.
+
+        Raises:
+            ConfigInvalid: see above.
+        """
+        if self.items.neighbours and self.model.head == "autoregressive":
+            raise ConfigInvalid("neighbours lift scores of all items, which the autoregressive head never has: use 0")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, by section."""

@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from device_runtime import Catalog
+from device_runtime import Catalog, Neighbours
 from server_training.data.split import Split, Stage
 from server_training.models.code_index import CodeIndex
-from server_training.models.heads import Items, RetrieveRankHead
+from server_training.models.heads import AutoregressiveHead, Items, RetrieveRankHead
 from server_training.models.heads.ranker import CANDIDATES
 from server_training.models.items import FeatureTable
 from server_training.models.recommender import GenerativeRecommender
@@ -50,6 +50,8 @@ class ModelScorer:
         self._place = np.full(split.data.n_users, -1, dtype=np.int64)
         self._place[split.users(stage)] = np.arange(len(split.users(stage)))
         self._candidates = candidates
+        # As on the device: where items are searched for, not all scored, neighbours have no say.
+        self._neighbours = None if isinstance(model.head, AutoregressiveHead) else catalog.neighbours
 
     @torch.no_grad()
     def score(self, user_indices: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -63,10 +65,18 @@ class ModelScorer:
         batch = self._windows.take(self._place[user_indices]).to(device)
         states = self._model.states_of(batch, items.vectors)
         scores = self._model.head.scores(states[:, -1], items)
+        if self._neighbours is not None:
+            scores = scores + torch.from_numpy(self._neighbours.prior(batch.rows.cpu().numpy())).to(device)
         if isinstance(self._model.head, RetrieveRankHead):
             scores = self._reranked(self._model.head, scores, states, batch.rows >= 0, items)
         self._model.train(training)
         found: NDArray[np.float32] = scores[:, self._rows.to(device)].cpu().numpy()
+        return found
+
+    def prior(self, user_indices: NDArray[np.int64], neighbours: Neighbours) -> NDArray[np.float32]:
+        """Return float32 [B, n_items], in the item order of the data: what neighbours would add to the scores."""
+        rows = self._windows.take(self._place[user_indices]).rows.numpy()
+        found: NDArray[np.float32] = neighbours.prior(rows)[:, self._rows.numpy()]
         return found
 
     def _reranked(self, head: RetrieveRankHead, scores: Tensor, states: Tensor, real: Tensor, items: Items) -> Tensor:

@@ -36,6 +36,7 @@ from server_training.run_config import RunConfig
 from server_training.training.checkpoint import checkpoints_of
 from server_training.training.logs import LOG_FILE
 from server_training.training.model_file import MODEL_FILE, load_model
+from server_training.training.neighbours import find_neighbours, weighted
 from server_training.training.processes import Processes
 from server_training.training.train import TrainingObserver, TrainResult, train
 from server_training.training.windows import catalog_rows
@@ -57,6 +58,7 @@ class RunInfo:
     parameters: int
     epochs: int
     best_valid_ndcg_at_10: float
+    neighbour_weight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,7 @@ def train_run(
         sharded=sharded,
     )
     if processes.first:
-        _write_results(folder, data_folder, data, config, described, result)
+        result = _write_results(folder, data_folder, split, config, described, result)
     processes.wait()
     return result
 
@@ -188,26 +190,33 @@ def train_run(
 def _write_results(
     folder: Path,
     data_folder: Path,
-    data: SequenceData,
+    split: Split,
     config: RunConfig,
     described: DescribedItems,
     result: TrainResult,
-) -> None:
+) -> TrainResult:
     with torch.no_grad():
         catalog = described.catalog.with_features(result.trained.features().numpy())
+    reached = result.best_valid_ndcg_at_10
+    if config.items.neighbours:
+        found = find_neighbours(split, catalog, config.items.neighbours)
+        if found is not None:
+            catalog, reached = weighted(catalog, result.trained.model, split, found)
     write_atomically(folder / CATALOG_FILE, catalog.to_bytes())
     described.tokenizer.save(folder / TOKENIZER_FILE)
     report = described.tokenizer.report
     info = RunInfo(
         str(data_folder.resolve()),
-        data.sha256,
+        split.data.sha256,
         config.to_dict(),
         {**asdict(report), "collision_rate": report.collision_rate},
         result.parameters,
         result.epochs,
-        result.best_valid_ndcg_at_10,
+        reached,
+        catalog.neighbours.weight if catalog.neighbours is not None else 0.0,
     )
     write_atomically(folder / RUN_FILE, (json.dumps(asdict(info), indent=2) + "\n").encode())
+    return replace(result, best_valid_ndcg_at_10=reached)
 
 
 def _discard(folder: Path) -> None:

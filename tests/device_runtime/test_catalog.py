@@ -99,7 +99,7 @@ _hostile = st.recursive(
 )
 
 
-@given(st.lists(_hostile, min_size=8, max_size=8), st.booleans())
+@given(st.lists(_hostile, min_size=9, max_size=9), st.booleans())
 def test_well_formed_msgpack_of_the_wrong_shape_is_refused(fields: list[object], known_format: bool) -> None:
     if known_format:
         fields[:3] = [2, 1, 4]
@@ -133,10 +133,21 @@ def test_well_formed_msgpack_of_the_wrong_shape_is_refused(fields: list[object],
         ({7: b""}, "0 scales"),
         ({7: b"\0\0\0"}, "right length"),
         ({7: b"\0\0\xc0\x7f"}, "not finite"),
+        ({8: 3}, "six fields"),
+        ({8: [1, b"", b"", 1.0, 1.0]}, "six fields"),
+        ({8: [True, b"", b"", 1.0, 1.0, 1.0]}, "True neighbours"),
+        ({8: [65, b"", b"", 1.0, 1.0, 1.0]}, "65 neighbours"),
+        ({8: [1, 3, b"abc", 1.0, 1.0, 1.0]}, "not bytes"),
+        ({8: [1, b"\1\0\2\0", b"ab", 1.0, 1.0, 1.0]}, "2 weights"),
+        ({8: [1, b"\1\0\2\0\3\0", b"abc", 1.0, 1.0, 1.0]}, "row 3 of a catalog of 3"),
+        ({8: [1, b"\1\0\2\0\0\0", b"abc", float("nan"), 1.0, 1.0]}, "scale"),
+        ({8: [1, b"\1\0\2\0\0\0", b"abc", 1.0, 0.0, 1.0]}, "half_life"),
+        ({8: [1, b"\1\0\2\0\0\0", b"abc", 1.0, 1.0, float("inf")]}, "weight"),
+        ({8: [1, b"\1\0\2\0\0\0", b"abc", 1.0, 1.0, 1]}, "weight"),
     ],
 )
 def test_each_rule_of_the_format_is_checked(change: dict[int, object], expected: str) -> None:
-    fields: list[object] = [2, 1, 4, ["a", "b", "c"], b"\0\0\1\0\2\0", None, b"\0\1\2", b"\0\0\x80\x3f"]
+    fields: list[object] = [2, 1, 4, ["a", "b", "c"], b"\0\0\1\0\2\0", None, b"\0\1\2", b"\0\0\x80\x3f", None]
     assert len(Catalog.from_bytes(msgpack.packb(fields))) == 3
     for place, value in change.items():
         fields[place] = value

@@ -86,7 +86,7 @@ def test_dot_products_give_the_best_allowed_items(seed: int, n: int, k: int, coa
     catalog, model = _catalog(n), Model(seed, coarse=coarse)
     allowed = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     items = ItemVectors(model, catalog, WIDTH, ranked=False)
-    found = search_by_vectors(model, _inputs(catalog), items, k=k, candidates=9, allowed=allowed)
+    found = search_by_vectors(model, _inputs(catalog), items, catalog, k=k, candidates=9, allowed=allowed)
     exact = _log_softmax(items.keys @ model.query[0])
     assert len(found.rows) == min(k, allowed.sum())
     assert set(found.rows) <= set(np.flatnonzero(allowed))
@@ -112,7 +112,7 @@ def test_codes_give_the_best_allowed_items(seed: int, n: int, k: int, coarse: bo
 def test_a_ranker_reorders_the_candidates_and_keeps_their_probability(seed: int, n: int, k: int) -> None:
     catalog, model = _catalog(n), Model(seed, ranked=True)
     items = ItemVectors(model, catalog, WIDTH, ranked=True)
-    found = search_by_vectors(model, _inputs(catalog), items, k=k, candidates=CANDIDATES)
+    found = search_by_vectors(model, _inputs(catalog), items, catalog, k=k, candidates=CANDIDATES)
     retrieved = _log_softmax(items.keys @ model.query[0])
     rows = np.argsort(-retrieved, kind="stable")[:CANDIDATES]
     corrected = retrieved[rows] + model.correction(items.vectors[rows])
@@ -136,7 +136,7 @@ def test_a_filter_of_the_wrong_kind_is_refused(allowed: Any) -> None:
         search_by_codes(Codes(0), _inputs(catalog), catalog, k=2, allowed=allowed)
     items = ItemVectors(model, catalog, WIDTH, ranked=False)
     with pytest.raises(ModelFailed, match="one per catalog row"):
-        search_by_vectors(model, _inputs(catalog), items, k=2, candidates=3, allowed=allowed)
+        search_by_vectors(model, _inputs(catalog), items, catalog, k=2, candidates=3, allowed=allowed)
 
 
 @pytest.mark.parametrize("k", [0, -1])
@@ -150,9 +150,9 @@ def test_a_ranker_cannot_give_more_than_its_candidates() -> None:
     catalog, model = _catalog(10), Model(0, ranked=True)
     items = ItemVectors(model, catalog, WIDTH, ranked=True)
     with pytest.raises(ModelFailed, match="6 candidates"):
-        search_by_vectors(model, _inputs(catalog), items, k=7, candidates=6)
+        search_by_vectors(model, _inputs(catalog), items, catalog, k=7, candidates=6)
     nothing = np.zeros(10, bool)
-    assert not len(search_by_vectors(model, _inputs(catalog), items, k=2, candidates=6, allowed=nothing).rows)
+    assert not len(search_by_vectors(model, _inputs(catalog), items, catalog, k=2, candidates=6, allowed=nothing).rows)
 
 
 @pytest.mark.parametrize("answer", [(), (np.zeros((1, 3, SIZE)),), (np.full((1, 3, SIZE), np.nan, np.float32),)])

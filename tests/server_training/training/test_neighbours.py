@@ -1,0 +1,91 @@
+"""Neighbours are the strongest few by training events, and count as much as validation says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from device_runtime import Catalog, Neighbours
+from server_training.data.split import Split, Stage
+from server_training.errors import ConfigInvalid
+from server_training.evaluation.factor_models import Ease
+from server_training.evaluation.profile import profile
+from server_training.evaluation.scorer import ModelScorer
+from server_training.models.config import ModelConfig
+from server_training.models.recommender import GenerativeRecommender
+from server_training.run_config import RunConfig, changed
+from server_training.training.neighbours import find_neighbours, weighted
+from server_training.training.windows import catalog_rows
+
+SIZES = ModelConfig(levels=2, codebook_size=8, history_length=6, width=16, layers=1, heads=2, own_features=2)
+
+
+@pytest.fixture
+def catalog(made_split: Split) -> Catalog:
+    n = made_split.data.n_items
+    codes = np.stack(np.unravel_index(np.random.default_rng(0).permutation(64)[:n], (8, 8)), axis=1)
+    return Catalog.build(made_split.data.item_ids, codes, 8, None, np.random.default_rng(1).normal(size=(n, 2)))
+
+
+@pytest.fixture
+def model() -> GenerativeRecommender:
+    torch.manual_seed(0)
+    return GenerativeRecommender(SIZES).eval()
+
+
+def test_they_are_the_strongest_by_ease(made_split: Split, catalog: Catalog) -> None:
+    found = find_neighbours(made_split, catalog, 3)
+    assert found is not None
+    table = np.maximum(Ease.fit(made_split).weights, 0)
+    rows = catalog_rows(made_split.data, catalog)
+    item_of_row = np.argsort(rows)
+    for item in range(made_split.data.n_items):
+        near = item_of_row[found.rows[rows[item]]]
+        assert sorted(table[item][near]) == pytest.approx(sorted(table[item])[-3:])
+        strengths = found.weights[rows[item]] * found.scale / 1000
+        np.testing.assert_allclose(strengths, table[item][near], atol=0.51 * table.max() / 255)
+    many = find_neighbours(made_split, catalog, 64)
+    assert many is not None
+    assert many.rows.shape[1] == made_split.data.n_items - 1
+
+
+def test_the_weight_is_the_best_on_validation(
+    made_split: Split, catalog: Catalog, model: GenerativeRecommender
+) -> None:
+    found = find_neighbours(made_split, catalog, 5)
+    assert found is not None
+    weights = (0.25, 1.0, 4.0)
+    chosen, reached = weighted(catalog, model, made_split, found, weights=weights)
+    tried = [catalog, *(catalog.with_neighbours(replace(found, weight=weight)) for weight in weights)]
+    each = [
+        profile(ModelScorer(model, one, made_split, Stage.VALID), made_split, Stage.VALID).metrics["ndcg@10"]
+        for one in tried
+    ]
+    assert reached == pytest.approx(max(each))
+    assert reached > each[0]  # an untrained model knows nothing
+    assert chosen.neighbours is not None
+    assert chosen.neighbours.weight == (0.0, *weights)[int(np.argmax(each))]
+
+
+def test_neighbours_that_do_not_help_are_left_out(
+    made_split: Split, catalog: Catalog, model: GenerativeRecommender
+) -> None:
+    n = len(catalog)
+    rng = np.random.default_rng(0)
+    # Everything that is wanted next is pushed away by lifting everything else.
+    wanted = set(catalog_rows(made_split.data, catalog)[made_split.targets(Stage.VALID)].tolist())
+    others = np.array([row for row in range(n) if row not in wanted] or [0])
+    bad = Neighbours.build(rng.choice(others, (n, 4)), np.full((n, 4), 1000.0), 2.0, 1.0)
+    chosen, _ = weighted(catalog, model, made_split, bad, weights=(5.0,))
+    if len(others) > 1:
+        assert chosen.neighbours is None
+
+
+def test_the_autoregressive_head_takes_none() -> None:
+    with pytest.raises(ConfigInvalid, match="autoregressive"):
+        changed(RunConfig(), {"items": {"neighbours": 4}, "model": {"head": "autoregressive"}})
+    with pytest.raises(ConfigInvalid, match="0 to 64"):
+        changed(RunConfig(), {"items": {"neighbours": 65}})
