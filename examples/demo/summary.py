@@ -92,7 +92,7 @@ def _evaluation(published: Published) -> dict[str, Any]:
     device = published.export.verification.device
     rows.append(
         {
-            "name": "meritrec, int8 .pte, beam search",
+            "name": "meritrec, int8 .pte, on the device",
             "recall_at_10": device["recall@10"],
             "ndcg_at_10": device["ndcg@10"],
         }
