@@ -9,7 +9,6 @@ from typing import get_args
 
 import polars as pl
 import pytest
-import torch
 
 from server_training.data import columns as c
 from server_training.data.dataset import SequenceData
@@ -38,14 +37,6 @@ class Losses(list[float]):
     def epoch(self, record: EpochRecord) -> None:
         """Keep its loss."""
         self.append(record.loss)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

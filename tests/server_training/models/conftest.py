@@ -19,14 +19,6 @@ from server_training.models.recommender import GenerativeRecommender, ModelBatch
 SIZE, LENGTH, ITEMS = 8, 6, 64
 
 
-@pytest.fixture(scope="package", autouse=True)
-def _one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="package")
 def catalog() -> Catalog:
     packed = np.random.default_rng(3).permutation(SIZE**3)[:ITEMS]

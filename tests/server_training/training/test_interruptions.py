@@ -10,12 +10,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from server_training.data.dataset import SequenceData
-from server_training.data.prepare import prepare
 from server_training.models.config import ModelConfig
 from server_training.models.items import FeatureTable
 from server_training.run_config import RunConfig
@@ -45,38 +43,17 @@ class Silent:
         self.epochs.append(record)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("events")
-    rng = np.random.default_rng(0)
-    lines = ["user,item,timestamp"]
-    for user in range(40):
-        start = int(rng.integers(20))
-        lines += [f"u{user},i{(start + n) % 20:02d},{1000 + 60 * n}" for n in range(4 + user % 5)]
-    (folder / "events.csv").write_text("\n".join(lines) + "\n")
-    prepare(folder / "events.csv", folder / "data")
-    return folder / "data"
-
-
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     content = torch.load(folder / MODEL_FILE, weights_only=True)
     return dict(content["weights"])
 
 
-def test_stopped_in_the_middle_of_an_epoch_it_ends_with_the_same_weights(data: Path, tmp_path: Path) -> None:
-    whole = train_run(data, tmp_path / "whole", CONFIG, Silent())
+def test_stopped_in_the_middle_of_an_epoch_it_ends_with_the_same_weights(ring_data: Path, tmp_path: Path) -> None:
+    whole = train_run(ring_data, tmp_path / "whole", CONFIG, Silent())
     for stop_at in (1, 4, 7):
         with pytest.raises(KeyboardInterrupt):
-            train_run(data, tmp_path / "parts", CONFIG, Silent(stop_at))
-    parts = train_run(data, tmp_path / "parts", CONFIG, Silent())
+            train_run(ring_data, tmp_path / "parts", CONFIG, Silent(stop_at))
+    parts = train_run(ring_data, tmp_path / "parts", CONFIG, Silent())
     assert parts.best_valid_ndcg_at_10 == whole.best_valid_ndcg_at_10
     ours, theirs = weights(tmp_path / "parts"), weights(tmp_path / "whole")
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -85,17 +62,17 @@ def test_stopped_in_the_middle_of_an_epoch_it_ends_with_the_same_weights(data: P
     assert losses[0] == losses[1]
 
 
-def test_training_stops_when_validation_does_not_improve(data: Path, tmp_path: Path) -> None:
+def test_training_stops_when_validation_does_not_improve(ring_data: Path, tmp_path: Path) -> None:
     patient = replace(CONFIG, train=replace(TRAIN, epochs=60, patience=3, learning_rate=1e-6))
-    result = train_run(data, tmp_path / "run", patient, Silent())
+    result = train_run(ring_data, tmp_path / "run", patient, Silent())
     assert result.epochs < 60
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     valid = [row["valid_ndcg_at_10"] for row in log]
     assert max(valid[:-3]) == max(valid)
-    assert train_run(data, tmp_path / "run", patient, Silent()).epochs == result.epochs  # nothing more to do
+    assert train_run(ring_data, tmp_path / "run", patient, Silent()).epochs == result.epochs  # nothing more to do
 
 
-def test_a_full_disk_ends_in_words_and_leaves_the_last_checkpoint(data: Path, tmp_path: Path) -> None:
+def test_a_full_disk_ends_in_words_and_leaves_the_last_checkpoint(ring_data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     small = [f"model.{name}" for name in ("levels=2", "codebook_size=8", "history_length=4", "width=16", "layers=1")]
     settings = [part for setting in (*small, "train.epochs=2") for part in ("--set", setting)]
@@ -107,7 +84,7 @@ def test_a_full_disk_ends_in_words_and_leaves_the_last_checkpoint(data: Path, tm
     )
 
     def call(disk: str) -> subprocess.CompletedProcess[str]:
-        arguments = [sys.executable, "-c", command, disk, "train", str(data), "--out", str(run), *settings]
+        arguments = [sys.executable, "-c", command, disk, "train", str(ring_data), "--out", str(run), *settings]
         return subprocess.run(arguments, capture_output=True, text=True, check=False)
 
     full = call("full")
@@ -144,13 +121,13 @@ def test_the_contrast_is_least_when_views_of_one_history_agree() -> None:
     assert strangers == pytest.approx(float((by_row + by_column) / 2), rel=1e-5)
 
 
-def test_the_split_is_part_of_what_a_checkpoint_belongs_to(data: Path, tmp_path: Path) -> None:
+def test_the_split_is_part_of_what_a_checkpoint_belongs_to(ring_data: Path, tmp_path: Path) -> None:
     from server_training.data.split import SplitConfig
     from server_training.errors import CheckpointInvalid
 
-    train_run(data, tmp_path / "run", CONFIG, Silent())
-    assert SequenceData.load(data).n_users == 40
+    train_run(ring_data, tmp_path / "run", CONFIG, Silent())
+    assert SequenceData.load(ring_data).n_users == 60
     other = replace(CONFIG, split=SplitConfig("temporal", 0.2, 0.2))
     with pytest.raises(CheckpointInvalid, match="--fresh"):
-        train_run(data, tmp_path / "run", other, Silent())
-    train_run(data, tmp_path / "temporal", other, Silent())
+        train_run(ring_data, tmp_path / "run", other, Silent())
+    train_run(ring_data, tmp_path / "temporal", other, Silent())

@@ -12,11 +12,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from server_training.data.prepare import prepare
 from server_training.training.logs import LOG_FILE
 from server_training.training.model_file import MODEL_FILE, load_model
 
@@ -27,19 +25,6 @@ SETTINGS = [
     *("model.dropout=0.0", "train.batch_size=16", "train.learning_rate=0.01", "train.validate_every=1"),
 ]
 PATIENCE_S = 120.0
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("events")
-    rng = np.random.default_rng(0)
-    lines = ["user,item,timestamp,action"]
-    for user in range(60):
-        start = int(rng.integers(30))
-        lines += [f"u{user},i{(start + n) % 30:02d},{1000 + 60 * n},like" for n in range(4 + user % 6)]
-    (folder / "events.csv").write_text("\n".join(lines) + "\n")
-    prepare(folder / "events.csv", folder / "data")
-    return folder / "data"
 
 
 class Group:
@@ -83,11 +68,11 @@ class Group:
 
 
 @pytest.fixture
-def group(data: Path) -> Iterator[object]:
+def group(ring_data: Path) -> Iterator[object]:
     started: list[Group] = []
 
     def start(world: int, out: Path, epochs: int, *options: str) -> Group:
-        started.append(Group(world, data, out, epochs, *options))
+        started.append(Group(world, ring_data, out, epochs, *options))
         return started[-1]
 
     yield start
