@@ -47,7 +47,8 @@ FOLDERS = {
     "lastfm": ("hetrec-lastfm", "lastfm"),
 }
 HEADS: tuple[Head, ...] = ("retrieval", "parallel", "autoregressive", "retrieve-rank")
-PEERS = ("rectools-sasrec", "rectools-hstu", "rechub-sasrec", "rechub-hstu")
+PEERS = ("rectools-sasrec", "rectools-hstu", "rechub-hstu")
+_PEER_STEPS = 2500
 _TIMED_USERS = 300
 _BASELINES: tuple[Baseline, ...] = ("popularity", "item-kNN", "EASE", "iALS")
 
@@ -93,7 +94,7 @@ def main() -> None:
     with naming_bar() as bar:
         comparison = compare(list(runs.values()), names=_BASELINES, progress=bar)
     exported = {label: _exported(run, out / "bundles" / label) for label, run in runs.items() if _is_ours(label)}
-    peers = list(_peers(arguments.peers, out, next(iter(runs.values())).split)) if arguments.peers else []
+    peers = list(_peers(arguments.peers, out, next(iter(runs.values())).split, ours)) if arguments.peers else []
     found = {
         **comparison.to_dict(),
         "device": {label: asdict(device) for label, device in exported.items()},
@@ -191,23 +192,25 @@ def _latencies(run: Run, bundle: Path) -> Iterator[float]:
         yield (time.perf_counter() - began) * 1e3
 
 
-def _peers(python: Path, out: Path, split: Split) -> Iterator[dict[str, Any]]:
-    """Train each peer in its own environment and evaluate its lists by our rule."""
+def _peers(python: Path, out: Path, split: Split, ours: RunConfig) -> Iterator[dict[str, Any]]:
+    """Train each peer in its own environment, with our dropout and history, and evaluate its lists by our rule."""
     events = out / "events.csv"
     _write_events(split, events)
-    epochs = {"--max-length": "50"}
+    batch = ours.train.batch_size
+    options = {
+        "--epochs": max(1, round(_PEER_STEPS * batch / split.data.n_users)),
+        "--batch-size": batch,
+        "--max-length": ours.model.history_length,
+        "--dropout": ours.model.dropout,
+    }
     script = Path(__file__).with_name("models_peers.py")
     for peer in PEERS:
         lists, said = out / f"{peer}.npy", out / f"{peer}.json"
         if not said.exists():
             console.print(f"training {peer}")
-            options = [part for pair in epochs.items() for part in pair]
-            done = subprocess.run(
-                [str(python), str(script), peer, str(events), str(lists), *options],
-                stdout=subprocess.PIPE,
-                text=True,
-                check=False,
-            )
+            command = [str(python), str(script), peer, str(events), str(lists)]
+            command += [str(part) for pair in options.items() for part in pair]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
             if done.returncode:
                 console.print(f"{peer} failed with exit code {done.returncode}; it is left out of the table")
                 continue
