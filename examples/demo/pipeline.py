@@ -19,7 +19,7 @@ from server_training.data.dataset import SequenceData
 from server_training.data.prepare import prepare
 from server_training.evaluation.report import Comparison, compare
 from server_training.export.publish import ExportConfig, ExportReport, export_run
-from server_training.run_config import RunConfig
+from server_training.run_config import ItemsConfig, RunConfig
 from server_training.training.config import TrainConfig
 from server_training.training.logs import LOG_FILE
 from server_training.training.run_folder import Run, train_run
@@ -73,15 +73,16 @@ def leave_out(prepared: Path, folder: Path, users: Sequence[str]) -> Path:
 
 def publish(source: Source, data_folder: Path, folder: Path, epochs: int) -> Published:
     """Train, evaluate, quantise, export, verify and sign."""
+    config = RunConfig(items=ItemsConfig(neighbours=16), train=TrainConfig(epochs=epochs))
     with training_bar() as bar:
-        trained = train_run(data_folder, folder / "run", RunConfig(train=TrainConfig(epochs=epochs)), bar)
+        trained = train_run(data_folder, folder / "run", config, bar)
     run = Run.open(folder / "run")
     comparison = compare([run])
     console.print(comparison.table())
-    config = ExportConfig(source.namespace, int(time.time()), data_name=source.name, data_licence=source.terms)
+    exported_as = ExportConfig(source.namespace, int(time.time()), data_name=source.name, data_licence=source.terms)
     console.print("export    quantising to int8 and lowering through ExecuTorch (XNNPACK)")
     with counting_bar("verifying the .pte on every test user") as bar:
-        export = export_run(run, folder / "bundle", config, bar)
+        export = export_run(run, folder / "bundle", exported_as, bar)
     key = PublisherKey.create()
     sign_bundle(folder / "bundle", key)
     console.print(
