@@ -1,6 +1,6 @@
 """The neighbours a catalog carries: found from training events, their weight chosen on validation events.
 
-EASE where its dense inverse fits, item-kNN for larger catalogs; the strongest few of each item. A sequence model of a
+EASE where its dense inverse is quick, item-kNN for larger catalogs; the strongest few of each item. A sequence model of a
 megabyte and a list of neighbours err differently, so their sum is better than either; how much the list counts is
 measured, and where it does not help it is left out.
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from device_runtime import Catalog, Neighbours
 from server_training.data.split import Split, Stage
 from server_training.evaluation.baselines import ItemKnn
-from server_training.evaluation.factor_models import LARGEST_EASE, Ease
+from server_training.evaluation.factor_models import Ease
 from server_training.evaluation.metrics import ndcg_at, ranks_from_scores
 from server_training.evaluation.scorer import ModelScorer
 from server_training.models.recommender import GenerativeRecommender
@@ -26,6 +26,7 @@ HALF_LIFE = 2.0
 WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 #: Strengths are shares of one; this many fold they make log(1 + s) tell neighbours from strangers.
 _CONTRAST = 1000.0
+_LARGEST = 15_000  # items: EASE inverts a matrix of their square, while other processes of the run wait
 _BATCH = 256
 _ROWS = 1024
 
@@ -54,7 +55,7 @@ def find_neighbours(split: Split, catalog: Catalog, count: int) -> Neighbours | 
 def _strongest(split: Split, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Neighbours [n, N] by item index and their strengths, 0 where an item has fewer."""
     n = split.data.n_items
-    if n <= LARGEST_EASE:
+    if n <= _LARGEST:
         table = Ease.fit(split).weights
 
         def block(rows: slice) -> NDArray[np.float32]:

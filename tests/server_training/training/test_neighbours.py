@@ -11,12 +11,14 @@ import torch
 from device_runtime import Catalog, Neighbours
 from server_training.data.split import Split, Stage
 from server_training.errors import ConfigInvalid
+from server_training.evaluation.baselines import ItemKnn
 from server_training.evaluation.factor_models import Ease
 from server_training.evaluation.profile import profile
 from server_training.evaluation.scorer import ModelScorer
 from server_training.models.config import ModelConfig
 from server_training.models.recommender import GenerativeRecommender
 from server_training.run_config import RunConfig, changed
+from server_training.training import neighbours
 from server_training.training.neighbours import find_neighbours, weighted
 from server_training.training.windows import catalog_rows
 
@@ -50,6 +52,16 @@ def test_they_are_the_strongest_by_ease(made_split: Split, catalog: Catalog) -> 
     many = find_neighbours(made_split, catalog, 64)
     assert many is not None
     assert many.rows.shape[1] == made_split.data.n_items - 1
+
+
+def test_large_catalogs_take_item_knn(made_split: Split, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "_LARGEST", 3)
+    found = find_neighbours(made_split, catalog, 2)
+    assert found is not None
+    similar = ItemKnn.fit(made_split).similarity.toarray()
+    rows = catalog_rows(made_split.data, catalog)
+    near = np.argsort(rows)[found.rows[rows[0]]]
+    assert sorted(similar[0][near]) == pytest.approx(sorted(similar[0])[-2:])
 
 
 def test_the_weight_is_the_best_on_validation(
