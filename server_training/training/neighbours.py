@@ -1,7 +1,7 @@
 """The neighbours a catalog carries: found from training events, their weight chosen on validation events.
 
-EASE where its dense inverse is quick, item-kNN for larger catalogs; the strongest few of each item. A sequence model of a
-megabyte and a list of neighbours err differently, so their sum is better than either; how much the list counts is
+EASE where its dense inverse is quick, item-kNN for larger catalogs; the strongest few of each item. A sequence model of
+a megabyte and a list of neighbours err differently, so their sum is better than either; how much the list counts is
 measured, and where it does not help it is left out.
 """
 
