@@ -42,13 +42,22 @@ class RelativePosition(nn.Module):
     def __init__(self, heads: int, length: int) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(heads, length))
-        self.distances: Tensor
-        places = torch.arange(length)
-        self.register_buffer("distances", (places[:, None] - places[None, :]).clamp(min=0), persistent=False)
 
-    def forward(self, length: int) -> Tensor:
-        """Return [1, h, T, T] for the newest `length` positions."""
-        return self.bias[:, self.distances[:length, :length]][None]
+    def forward(self, ages: Tensor) -> Tensor:
+        """Return [1, h, T, T] for the newest T positions; above the diagonal, which is masked, zeros.
+
+        Args:
+            ages: any tensor [N, T] that is known only when the model runs.
+        """
+        heads, length = self.bias.shape[0], ages.shape[1]
+        nothing = (ages[:1, :1] * 0).to(self.bias.dtype)
+        # The matrix is T times the size of what it is made of. Hung on an input, it is made on the device instead of
+        # being folded into the program as a constant. Row i of a table of rows 2T, read as rows of 2T - 1, starts i
+        # places earlier: that is the shift a distance needs.
+        line = torch.cat([self.bias[:, :length].flip(1), torch.zeros_like(self.bias[:, :length])], dim=1) + nothing
+        flat = line[:, None].expand(heads, length, 2 * length).reshape(heads, 2 * length * length)
+        shifted = flat[:, : length * (2 * length - 1)].reshape(heads, length, 2 * length - 1)
+        return shifted[:, :, length - 1 :][None]
 
 
 class RelativeTime(nn.Module):

@@ -48,7 +48,7 @@ class _Block(nn.Module):
         n, t, d = x.shape
         u, v, q, k = F.silu(self.uvqk(self.norm(x))).chunk(4, dim=-1)
         q, k, v = (z.reshape(n, t, self.heads, d // self.heads).transpose(1, 2) for z in (q, k, v))
-        logits = torch.matmul(q, k.transpose(2, 3)) * self.scale + self.position(t) + self.time(ages)
+        logits = torch.matmul(q, k.transpose(2, 3)) * self.scale + self.position(ages) + self.time(ages)
         # Divided by the events in sight, not by the padded length: a short history weighs as much as a long one.
         weights = F.silu(logits) * visible / visible.sum(dim=-1, keepdim=True)
         attended = torch.matmul(weights, v).transpose(1, 2).reshape(n, t, d)

@@ -42,7 +42,7 @@ class Rotary(nn.Module):
         mask = torch.where(history.visible(), 0.0, HIDDEN).to(x.dtype)
         cosine, sine = self._turns(history.ages)
         for block in self.blocks:
-            x = block(x, mask, cosine, sine)
+            x = block(x, mask, history, cosine, sine)
         return x
 
     def _turns(self, ages: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,13 +73,13 @@ class _Block(nn.Module):
         self.mlp = make_feed_forward(width, config.experts, config.dropout)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, mask: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, history: History, cosine: Tensor, sine: Tensor) -> Tensor:
         n, t, d = x.shape
         shape = (n, t, self.heads, d // self.heads)
         q, k, v = (z.reshape(shape).transpose(1, 2) for z in self.qkv(self.norm_attention(x)).chunk(3, dim=-1))
         q, k = _turned(q, cosine, sine), _turned(k, cosine, sine)
         rate = self.dropout.p if self.training else 0.0
-        bias = mask + self.position(t).to(x.dtype)
+        bias = mask + self.position(history.ages).to(x.dtype)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=rate)
         x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(n, t, d)))
         result: Tensor = x + self.dropout(self.mlp(self.norm_mlp(x)))

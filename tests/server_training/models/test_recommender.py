@@ -12,6 +12,7 @@ from torch import Tensor
 
 from server_training.errors import ConfigInvalid
 from server_training.models.backbones.feed_forward import balance_loss, make_feed_forward
+from server_training.models.backbones.history import RelativePosition
 from server_training.models.config import Backbone, ModelConfig
 from server_training.models.recommender import ModelBatch, count_parameters
 
@@ -130,3 +131,15 @@ def test_a_catalog_costs_parameters_by_its_codes_only(lab: Any) -> None:
 def test_sizes_that_make_no_model_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigInvalid):
         ModelConfig(**wrong)
+
+
+def test_a_position_bias_depends_on_the_distance_only() -> None:
+    position = RelativePosition(heads=3, length=9)
+    with torch.no_grad():
+        position.bias.copy_(torch.randn(3, 9))
+    for length in (1, 2, 5, 9):
+        found = position(torch.arange(4 * length).reshape(4, length))
+        assert found.shape == (1, 3, length, length)
+        for query in range(length):
+            for key in range(query + 1):
+                assert torch.equal(found[0, :, query, key], position.bias[:, query - key])
