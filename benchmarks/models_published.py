@@ -50,6 +50,7 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         Published("HSTU, real times", 0.3226, 0.1879, _RECTOOLS),
         Published("HSTU, position bias only", 0.3023, 0.1718, _RECTOOLS),
     ),
+    "ml-100k": (),
     "instruments": (),
     "lastfm": (),
 }
