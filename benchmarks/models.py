@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import os
 import statistics
@@ -157,7 +158,9 @@ def _minutes(run: Run) -> float:
 
 
 def _exported(run: Run, folder: Path) -> OnDevice:
-    kept = folder.with_suffix(".json")
+    # A model trained again, say after a change of its configuration, is exported and measured again.
+    model = hashlib.sha256((run.folder / "model.pt").read_bytes()).hexdigest()[:16]
+    kept = folder.with_name(f"{folder.name}-{model}.json")
     if kept.exists():
         return OnDevice(**json.loads(kept.read_text()))
     folder.parent.mkdir(parents=True, exist_ok=True)
