@@ -8,8 +8,8 @@ history.
 
 rectools-sasrec, rectools-hstu: full softmax; width, depth, dropout and length as given, else the library's defaults.
 rechub-hstu: the library's sequence trainer (full softmax), scores normalised at temperature 0.05 as its documentation
-recommends after Meta's settings. torch-rechub 0.9.0's SASRec is left out: the trainer of that release fits it in neither
-of its modes.
+recommends after Meta's settings. torch-rechub 0.9.0's SASRec is left out: that release's trainer fits it in neither of
+its modes.
 
 Needs what `peers-requirements.txt` pins, and nothing of this repository.
 """
