@@ -180,15 +180,41 @@ struct MeritrecArray {
 
 namespace {
 
+// A method states the largest sizes; an axis may be shorter where the program allows it.
 void check_array(const MeritrecArray& array, const TensorInfo& info, const std::string& what) {
-  bool fits = array.data != nullptr && array.bytes == info.nbytes() &&
-      array.scalar_type == static_cast<int32_t>(info.scalar_type()) &&
+  bool fits = array.data != nullptr && array.scalar_type == static_cast<int32_t>(info.scalar_type()) &&
       array.rank == static_cast<int32_t>(info.sizes().size());
+  uint64_t bytes = executorch::runtime::elementSize(info.scalar_type());
   for (int32_t axis = 0; fits && axis < array.rank; ++axis) {
-    fits = array.shape[axis] == info.sizes()[axis];
+    fits = array.shape[axis] >= 0 && array.shape[axis] <= info.sizes()[axis];
+    bytes *= static_cast<uint64_t>(array.shape[axis]);
+  }
+  if (!fits || array.bytes != bytes) {
+    throw Failure(what + " does not have the type and shape that the method states");
+  }
+}
+
+// Copies a result into the caller's array, which is as large as the method states, and says how large the result is.
+void copy_result(const EValue& value, MeritrecArray& array, const TensorInfo& info, const std::string& what) {
+  check_array(array, info, what);
+  if (!value.isTensor()) {
+    throw Failure(what + " is not a tensor");
+  }
+  const auto& tensor = value.toTensor();
+  bool fits = tensor.scalar_type() == info.scalar_type() && tensor.dim() == array.rank &&
+      tensor.nbytes() <= array.bytes;
+  for (int32_t axis = 0; fits && axis < array.rank; ++axis) {
+    fits = tensor.size(axis) >= 0 && tensor.size(axis) <= info.sizes()[axis];
   }
   if (!fits) {
-    throw Failure(what + " does not have the type and shape that the method states");
+    throw Failure(what + " is not what the method states");
+  }
+  for (int32_t axis = 0; axis < array.rank; ++axis) {
+    array.shape[axis] = tensor.size(axis);
+  }
+  array.bytes = tensor.nbytes();
+  if (array.bytes != 0) {
+    std::memcpy(array.data, tensor.const_data_ptr(), array.bytes);
   }
 }
 
@@ -197,7 +223,7 @@ void run(
     const std::string& method,
     const MeritrecArray* inputs,
     size_t n_inputs,
-    const MeritrecArray* outputs,
+    MeritrecArray* outputs,
     size_t n_outputs) {
   if (!std::binary_search(session.names.begin(), session.names.end(), method)) {
     throw Failure("the program has no method " + method);
@@ -212,7 +238,7 @@ void run(
   for (size_t index = 0; index < n_inputs; ++index) {
     const TensorInfo info = tensor_info(*meta, true, index);
     check_array(inputs[index], info, "input " + std::to_string(index) + " of " + method);
-    std::vector<executorch::aten::SizesType> sizes(info.sizes().begin(), info.sizes().end());
+    std::vector<executorch::aten::SizesType> sizes(inputs[index].shape, inputs[index].shape + inputs[index].rank);
     tensors.push_back(executorch::extension::make_tensor_ptr(sizes, inputs[index].data, info.scalar_type()));
     arguments.emplace_back(*tensors.back());
   }
@@ -224,12 +250,7 @@ void run(
   }
   for (size_t index = 0; index < n_outputs; ++index) {
     const std::string what = "output " + std::to_string(index) + " of " + method;
-    const EValue& value = (*results)[index];
-    check_array(outputs[index], tensor_info(*meta, false, index), what);
-    if (!value.isTensor() || value.toTensor().nbytes() != outputs[index].bytes) {
-      throw Failure(what + " is not what the method states");
-    }
-    std::memcpy(outputs[index].data, value.toTensor().const_data_ptr(), outputs[index].bytes);
+    copy_result((*results)[index], outputs[index], tensor_info(*meta, false, index), what);
   }
 }
 
@@ -286,13 +307,14 @@ size_t meritrec_describe(void* session, char* out, size_t out_capacity, char* er
   return text.size() + 1;
 }
 
-// Runs a method and copies its outputs into the caller's arrays. Returns 1, or 0 with `error`.
+// Runs a method and copies its outputs into the caller's arrays, whose shape and bytes become those of the outputs.
+// Returns 1, or 0 with `error`.
 int meritrec_run(
     void* session,
     const char* method,
     const MeritrecArray* inputs,
     size_t n_inputs,
-    const MeritrecArray* outputs,
+    MeritrecArray* outputs,
     size_t n_outputs,
     char* error,
     size_t capacity) {

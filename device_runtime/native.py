@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 import sys
 import threading
 import weakref
@@ -59,9 +60,8 @@ def _library() -> ctypes.CDLL:
 class NativeSession:
     """A program in ExecuTorch's C++ runtime; calls from several threads wait for each other.
 
-    Types and shapes of inputs are checked here and again in C++; their values are the caller's duty. An index outside
-    an embedding table is an error for float tables, but ExecuTorch's int8 embedding kernels abort the process on one.
-    `encode_batch` and `beam_search` stay inside the tables by construction.
+    Types and shapes of inputs are checked here and again in C++. An index outside an embedding table would make
+    ExecuTorch's int8 kernels abort the process; programs that meritrec exports clamp every index.
     """
 
     def __init__(self, model: bytes, *, threads: int = 1) -> None:
@@ -98,18 +98,19 @@ class NativeSession:
         """Run a method, see `Session.run`."""
         info = check_inputs(self._methods, method, inputs)
         arrays = [np.require(array, requirements=["C", "A"]) for array in inputs]
-        outputs = tuple(np.empty(spec.shape, spec.dtype) for spec in info.outputs)
+        outputs = [np.empty(spec.shape, spec.dtype) for spec in info.outputs]
+        results = _pointers(outputs)
         error = ctypes.create_string_buffer(_ERROR_BYTES)
         name = method.encode()
         with self._lock:
             if not self._free.alive:
                 raise ModelFailed("the session is closed; open it again")
             done = self._library.meritrec_run(
-                self._handle, name, _pointers(arrays), len(arrays), _pointers(outputs), len(outputs), error, len(error)
+                self._handle, name, _pointers(arrays), len(arrays), results, len(outputs), error, len(error)
             )
         if not done:
             raise ModelFailed(f"{method} failed: {_text(error)}")
-        return outputs
+        return tuple(_as_long(array, result) for array, result in zip(outputs, results, strict=True))
 
     def close(self) -> None:
         """Free the program; closing twice does nothing."""
@@ -140,7 +141,13 @@ def _parsed(text: str) -> Mapping[str, MethodInfo]:
     return MappingProxyType({name: MethodInfo(tuple(inputs[name]), tuple(outputs[name])) for name in inputs})
 
 
-def _pointers(arrays: list[Array] | tuple[Array, ...]) -> ctypes.Array[_Array]:
+def _as_long(array: Array, result: _Array) -> Array:
+    """The array the runtime wrote into, cut to the shape it wrote."""
+    shape = tuple(result.shape[: array.ndim])
+    return array if shape == array.shape else array.reshape(-1)[: math.prod(shape)].reshape(shape)
+
+
+def _pointers(arrays: list[Array]) -> ctypes.Array[_Array]:
     shape = ctypes.c_int64 * _MAX_RANK
     rows = (_Array(a.ctypes.data, a.nbytes, _CODES[str(a.dtype)], a.ndim, shape(*a.shape)) for a in arrays)
     return (_Array * len(arrays))(*rows)

@@ -42,7 +42,7 @@ _FILE_IDENTIFIER = b"ET12"  # at offset 4 of every program, see ExecuTorch's sch
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """Element type (numpy name) and static shape of one input or output."""
+    """Element type (numpy name) and shape of one input or output; where an axis varies, its greatest length."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -69,6 +69,11 @@ class TensorSpec:
                     "The file is damaged: fetch the bundle again"
                 )
         return cls(dtype, shape)
+
+    def fits(self, most: TensorSpec) -> bool:
+        """Whether it is of the same type and rank, and no axis is longer."""
+        same = self.dtype == most.dtype and len(self.shape) == len(most.shape)
+        return same and all(mine <= other for mine, other in zip(self.shape, most.shape, strict=True))
 
     def __str__(self) -> str:
         return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
@@ -97,6 +102,8 @@ class Session(Protocol):
 
     def run(self, method: str, *inputs: Array) -> tuple[Array, ...]:
         """Run `method`; the outputs are fresh arrays that belong to the caller.
+
+        An axis may be shorter than the method states where the program was exported so.
 
         Raises:
             ModelFailed: unknown method, wrong inputs, a closed session, or the runtime reported an error.
@@ -181,7 +188,7 @@ def check_inputs(methods: Mapping[str, MethodInfo], method: str, inputs: Sequenc
         if not isinstance(array, np.ndarray):
             raise ModelFailed(f"{method}, input {position}: expected {spec}, got a {type(array).__name__}")
         came = TensorSpec(str(array.dtype), array.shape)
-        if came != spec:
+        if not came.fits(spec):
             raise ModelFailed(f"{method}, input {position}: expected {spec}, got {came}")
     return info
 

@@ -117,14 +117,14 @@ def _largest_difference(
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
     with torch.no_grad():
-        for name, (module, examples) in methods_of(model, beam_width).items():
-            module.eval()
+        for name, method in methods_of(model, beam_width).items():
+            module = method.module.eval()
             for row in rows:
                 if name == "encode":
                     inputs = tuple(torch.from_numpy(array) for array in windows.inputs(row, catalog).arrays())
                 else:
                     most = N_ACTIONS if name == "rank" else catalog.codebook_size
-                    inputs = tuple(_random(example, most, generator) for example in examples)
+                    inputs = tuple(_random(example, most, generator) for example in method.inputs)
                 expected = module(*inputs)
                 outputs = session.run(name, *(i.numpy() for i in inputs))
                 for got, want in zip(outputs, expected if isinstance(expected, tuple) else (expected,), strict=True):

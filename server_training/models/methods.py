@@ -1,52 +1,107 @@
-"""What is exported: the methods of each head, with example inputs of the static shapes they will have.
+"""What is exported: the methods of each head, with example inputs and the axes whose length may vary.
 
 ==============  ===========================================================================================
-every head      encode(codes [1,T,L], features [1,T,R], actions [1,T], gaps [1,T], ages [1,T]) -> ...
-autoregressive  ... (state [1,d], logits [1,K]);  decode_l(state [B,d], prefix [B,l]) -> logits [B,K]
+every head      encode(codes [1,t,L], features [1,t,R], actions [1,t], gaps [1,t], ages [1,t]) -> ...
+autoregressive  ... (state [1,d], logits [1,K]);  decode_l(state [b,d], prefix [b,l]) -> logits [b,K]
 parallel        ... (log-probabilities [1,L,K],)
 retrieval       ... (query [1,d],);  items(codes [I,L], features [I,R]) -> keys [I,d]
-retrieve-rank   ... (query [1,d], states [1,T,d]);  items(...) -> (keys [I,d], vectors [I,d]);
-                rank(states [1,T,d], actions [1,T], vectors [1,B,d]) -> corrections [1,B]
+retrieve-rank   ... (query [1,d], states [1,t,d]);  items(...) -> (keys [I,d], vectors [I,d]);
+                rank(states [1,t,d], actions [1,t], vectors [1,b,d]) -> corrections [1,b]
 ==============  ===========================================================================================
+
+Backbones that remember give one output more, the memory [1,S,t,d], and one method more:
+extend(codes [1,2,L], features [1,2,R], actions [1,2], gaps [1,2], past ages [1,p], ages [1,2], memory [1,S,p,d]) -> what
+encode gives, for the newest two of p + 2 events.
+
+Every index is clamped to its table inside the program: ExecuTorch's int8 embedding kernels abort the process otherwise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import torch
 from torch import Tensor, nn
 
-from device_runtime import ITEMS_AT_ONCE
+from device_runtime import ITEMS_AT_ONCE, N_ACTIONS, N_GAPS
+from server_training.models.backbones import RESUMED
 from server_training.models.heads import AutoregressiveHead, ParallelHead, RetrievalHead, RetrieveRankHead
 from server_training.models.recommender import GenerativeRecommender
 
-MethodInputs = dict[str, tuple[nn.Module, tuple[Tensor, ...]]]
+SHORTEST = 2  # of an axis that varies: exporters take lengths 0 and 1 for constants
 
 
-def methods_of(model: GenerativeRecommender, beam_width: int) -> MethodInputs:
-    """Return every exported method with its example inputs.
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method to be exported.
+
+    Attributes:
+        module: in evaluation mode.
+        inputs: examples, every varying axis at its longest.
+        varying: per input, the axes whose length may vary and the name of that length.
+    """
+
+    module: nn.Module
+    inputs: tuple[Tensor, ...]
+    varying: tuple[Mapping[int, str], ...] = field(default=())
+
+
+def lengths_of(model: GenerativeRecommender, beam_width: int) -> dict[str, tuple[int, int]]:
+    """Return the least and most of every varying length, by name: t events, p events remembered, b hypotheses."""
+    longest = model.config.history_length
+    return {"t": (SHORTEST, longest), "p": (SHORTEST, longest - RESUMED), "b": (SHORTEST, beam_width)}
+
+
+def remembers(model: GenerativeRecommender) -> bool:
+    """Whether the model can go on from what it remembers of earlier events."""
+    return model.config.backbone != "sasrec" and model.config.history_length > SHORTEST + RESUMED
+
+
+def methods_of(model: GenerativeRecommender, beam_width: int) -> dict[str, Method]:
+    """Return every exported method by name.
 
     Args:
         model: in evaluation mode.
-        beam_width: B, hypotheses per decode step or candidates per ranking step.
+        beam_width: B, most hypotheses per decode step or candidates per ranking step.
     """
     c = model.config
     codes = torch.zeros(1, c.history_length, c.levels, dtype=torch.int64)
     features = torch.zeros(1, c.history_length, c.features)
     # Distinct tensors: torch.export takes one tensor given twice for one input.
     actions, gaps, ages = (torch.ones(1, c.history_length, dtype=torch.int64) for _ in range(3))
-    methods: MethodInputs = {"encode": (_Encode(model), (codes, features, actions, gaps, ages))}
+    over_time: Mapping[int, str] = {1: "t"}
+    methods = {"encode": Method(_Encode(model), (codes, features, actions, gaps, ages), (over_time,) * 5)}
+    if remembers(model):
+        methods["extend"] = _extend(model)
     if isinstance(model.head, AutoregressiveHead):
         for level in range(1, c.levels):
             state = torch.zeros(beam_width, c.width)
             prefix = torch.zeros(beam_width, level, dtype=torch.int64)
-            methods[f"decode_{level}"] = (_Decode(model.head, level), (state, prefix))
+            methods[f"decode_{level}"] = Method(_Decode(model, level), (state, prefix), ({0: "b"}, {0: "b"}))
     if isinstance(model.head, RetrievalHead):
         some = torch.zeros(ITEMS_AT_ONCE, c.levels, dtype=torch.int64)
-        methods["items"] = (_Items(model), (some, torch.zeros(ITEMS_AT_ONCE, c.features)))
+        methods["items"] = Method(_Items(model), (some, torch.zeros(ITEMS_AT_ONCE, c.features)))
     if isinstance(model.head, RetrieveRankHead):
         states, seen = torch.zeros(1, c.history_length, c.width), torch.ones(1, c.history_length, dtype=torch.int64)
-        methods["rank"] = (_Rank(model.head), (states, seen, torch.zeros(1, beam_width, c.width)))
+        inputs = (states, seen, torch.zeros(1, beam_width, c.width))
+        methods["rank"] = Method(_Rank(model.head), inputs, (over_time, over_time, {1: "b"}))
     return methods
+
+
+def _extend(model: GenerativeRecommender) -> Method:
+    c = model.config
+    past = c.history_length - RESUMED
+    actions, gaps, ages = (torch.ones(1, RESUMED, dtype=torch.int64) for _ in range(3))
+    inputs = (
+        torch.zeros(1, RESUMED, c.levels, dtype=torch.int64),
+        torch.zeros(1, RESUMED, c.features),
+        *(actions, gaps),
+        torch.ones(1, past, dtype=torch.int64),
+        ages,
+        torch.zeros(1, 2 * c.layers, past, c.width),
+    )
+    return Method(_Extend(model), inputs, ({}, {}, {}, {}, {1: "p"}, {}, {2: "p"}))
 
 
 class _Encode(nn.Module):
@@ -55,30 +110,51 @@ class _Encode(nn.Module):
     def __init__(self, model: GenerativeRecommender) -> None:
         super().__init__()
         self.model = model
+        self.remembers = remembers(model)
 
     def forward(
         self, codes: Tensor, features: Tensor, actions: Tensor, gaps: Tensor, ages: Tensor
     ) -> tuple[Tensor, ...]:
-        states = self.model.states(codes, features, actions, gaps, ages)
-        last, head = states[:, -1], self.model.head
-        if isinstance(head, AutoregressiveHead):
-            return last, head.logits(0, last, None)
-        if isinstance(head, ParallelHead):
-            return (head(last),)
-        assert isinstance(head, RetrievalHead)
-        query = head.query(last)
-        return (query, states) if isinstance(head, RetrieveRankHead) else (query,)
+        inside = _inside(self.model, codes, actions, gaps)
+        states, remembered = self.model.remembering(inside[0], features, *inside[1:], ages)
+        found = _read(self.model, states)
+        return (*found, torch.stack(remembered, dim=1)) if self.remembers else found
+
+
+class _Extend(nn.Module):
+    """The newest events of a history of which the rest is remembered -> what the head needs."""
+
+    def __init__(self, model: GenerativeRecommender) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        codes: Tensor,
+        features: Tensor,
+        actions: Tensor,
+        gaps: Tensor,
+        past_ages: Tensor,
+        ages: Tensor,
+        past: Tensor,
+    ) -> tuple[Tensor, ...]:
+        inside = _inside(self.model, codes, actions, gaps)
+        every = torch.cat([past_ages, ages], dim=1)
+        states, remembered = self.model.resumed(inside[0], features, *inside[1:], every, past)
+        return (*_read(self.model, states), torch.stack(remembered, dim=1))
 
 
 class _Decode(nn.Module):
     """One decode step for every hypothesis of the beam."""
 
-    def __init__(self, head: AutoregressiveHead, level: int) -> None:
+    def __init__(self, model: GenerativeRecommender, level: int) -> None:
         super().__init__()
-        self.head = head.levels[level]
+        assert isinstance(model.head, AutoregressiveHead)
+        self.head = model.head.levels[level]
+        self.codebook_size = model.config.codebook_size
 
     def forward(self, state: Tensor, prefix: Tensor) -> Tensor:
-        logits: Tensor = self.head(state, prefix)
+        logits: Tensor = self.head(state, prefix.clamp(0, self.codebook_size - 1))
         return logits
 
 
@@ -90,9 +166,10 @@ class _Items(nn.Module):
         assert isinstance(model.head, RetrievalHead)
         self.items = model.items
         self.head = model.head
+        self.codebook_size = model.config.codebook_size
 
     def forward(self, codes: Tensor, features: Tensor) -> tuple[Tensor, ...]:
-        vectors = self.items(codes, features)
+        vectors = self.items(codes.clamp(0, self.codebook_size), features)
         keys = self.head.keys(vectors)
         return (keys, vectors) if isinstance(self.head, RetrieveRankHead) else (keys,)
 
@@ -107,3 +184,21 @@ class _Rank(nn.Module):
     def forward(self, states: Tensor, actions: Tensor, vectors: Tensor) -> Tensor:
         corrections: Tensor = self.ranker(states, actions > 0, states[:, -1], vectors)
         return corrections
+
+
+def _inside(model: GenerativeRecommender, codes: Tensor, actions: Tensor, gaps: Tensor) -> tuple[Tensor, ...]:
+    """Indices as they are where they are valid, and valid ones elsewhere."""
+    c = model.config
+    return codes.clamp(0, c.codebook_size), actions.clamp(0, N_ACTIONS - 1), gaps.clamp(0, N_GAPS - 1)
+
+
+def _read(model: GenerativeRecommender, states: Tensor) -> tuple[Tensor, ...]:
+    """What the head makes of the states [1, T, d]."""
+    last, head = states[:, -1], model.head
+    if isinstance(head, AutoregressiveHead):
+        return last, head.logits(0, last, None)
+    if isinstance(head, ParallelHead):
+        return (head(last),)
+    assert isinstance(head, RetrievalHead)
+    query = head.query(last)
+    return (query, states) if isinstance(head, RetrieveRankHead) else (query,)

@@ -4,8 +4,7 @@ Decisions:
 - An item enters as the sum of its code embeddings and a few numbers of its own, so the model has no item table and an
   item that nobody has touched yet is still a valid input and a valid output.
 - Backbone and head are chosen by name; both see vectors only. They know nothing of catalogs, users or times of day.
-- Shapes are static (left padding), because that is what mobile delegates want. In training, columns that are padding
-  in the whole batch are cut off: the answers are the same.
+- Padding stands on the left and changes no answer, so a history may come padded to any length up to T.
 """
 
 from __future__ import annotations
@@ -71,18 +70,41 @@ class GenerativeRecommender(nn.Module):
         Returns:
             float32 [N, T, d]: the state after each position.
         """
-        real = codes[..., 0] != self.config.codebook_size
-        return self._states(self.items(codes, features), real, actions, gaps, ages)
+        return self.remembering(codes, features, actions, gaps, ages)[0]
 
     def states_of(self, batch: ModelBatch, vectors: Tensor) -> Tensor:
         """Encode histories given by catalog rows, with the item vectors [n, d] at hand; equals `states`."""
-        return self._states(vectors[batch.rows.clamp(min=0)], batch.rows >= 0, batch.actions, batch.gaps, batch.ages)
+        history = History(batch.rows >= 0, batch.gaps, batch.ages)
+        return self._encoded(vectors[batch.rows.clamp(min=0)], batch.actions, history)[0]
 
-    def _states(self, vectors: Tensor, real: Tensor, actions: Tensor, gaps: Tensor, ages: Tensor) -> Tensor:
+    def remembering(
+        self, codes: Tensor, features: Tensor, actions: Tensor, gaps: Tensor, ages: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        """As `states`, and what `resumed` needs of each position: tensors [N, T, d], none for some backbones."""
+        real = codes[..., 0] != self.config.codebook_size
+        return self._encoded(self.items(codes, features), actions, History(real, gaps, ages))
+
+    def resumed(
+        self, codes: Tensor, features: Tensor, actions: Tensor, gaps: Tensor, ages: Tensor, past: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The states of the newest `RESUMED` = R events, given what was remembered of those before them.
+
+        Args:
+            codes, features, actions, gaps: [1, R, ...], of the newest events, none of them padding.
+            ages: int64 [1, P + R], of all events.
+            past: [1, 2 * layers, P, d], what `remembering` gave for the others, stacked.
+
+        Returns:
+            States [1, R, d], and what to remember of these events, as `remembering` has it.
+        """
+        every = torch.ones_like(ages, dtype=torch.bool)
+        return self._encoded(self.items(codes, features), actions, History(every, gaps, ages, past))
+
+    def _encoded(self, vectors: Tensor, actions: Tensor, history: History) -> tuple[Tensor, list[Tensor]]:
         x = (vectors + self.action_table(actions)) * self.input_scale
-        x = x * real[..., None].to(x.dtype)
-        states: Tensor = self.norm(self.backbone(x, History(real, gaps, ages)))
-        return states
+        x = x * history.real[:, -x.shape[1] :, None].to(x.dtype)
+        states, remembered = self.backbone(x, history)
+        return self.norm(states), remembered
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -59,7 +59,7 @@ def exported() -> Exported:
         LEVELS, codebook_size=SIZE, history_length=LENGTH, width=WIDTH, layers=1, own_features=1, head="autoregressive"
     )
     model = GenerativeRecommender(config).eval()
-    modules = {name: module.eval() for name, (module, _) in methods_of(model, BEAM).items()}
+    modules = {name: method.module.eval() for name, method in methods_of(model, BEAM).items()}
     return Exported(lower_xnnpack(model, BEAM), modules)
 
 

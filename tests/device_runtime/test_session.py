@@ -30,7 +30,7 @@ class Program:
 
 @pytest.fixture(scope="module")
 def tiny() -> Program:
-    """The recommender itself, tiny, lowered as the server does it."""
+    """The recommender itself, tiny, lowered as the server does it; with a backbone that remembers."""
     import torch
 
     from server_training.export.lower import lower_xnnpack
@@ -40,9 +40,9 @@ def tiny() -> Program:
 
     torch.manual_seed(0)
     model = GenerativeRecommender(
-        ModelConfig(3, codebook_size=8, history_length=8, width=16, layers=1, head="autoregressive")
+        ModelConfig(3, codebook_size=8, history_length=8, width=16, layers=1, head="autoregressive", backbone="rotary")
     ).eval()
-    modules = {name: module.eval() for name, (module, _) in methods_of(model, 16).items()}
+    modules = {name: method.module.eval() for name, method in methods_of(model, 16).items()}
     return Program(lower_xnnpack(model, 16), modules)
 
 
@@ -95,16 +95,27 @@ def eager(module: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
     return [output.numpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
 
 
-@pytest.mark.parametrize("method", ["encode", "decode_1", "decode_2"])
-@pytest.mark.parametrize("seed", range(3))
-def test_native_agrees_with_eager_and_with_the_python_runtime(
-    native: Session, python: Session, tiny: Program, method: str, seed: int
+def shorter(method: str, inputs: list[np.ndarray], by: int) -> list[np.ndarray]:
+    """The same call with every varying axis shorter: events, events remembered, or hypotheses."""
+    if method.startswith("decode"):
+        return [array[: len(array) - by] for array in inputs]
+    if method == "encode":
+        return [np.ascontiguousarray(array[:, : array.shape[1] - by]) for array in inputs]
+    *newest, past_ages, ages, past = inputs
+    return [*newest, past_ages[:, : past_ages.shape[1] - by], ages, past[:, :, : past.shape[2] - by]]
+
+
+@pytest.mark.parametrize("method", ["encode", "extend", "decode_1", "decode_2"])
+@pytest.mark.parametrize("by", [0, 1, 4])
+def test_native_agrees_with_eager_and_with_the_python_runtime_at_every_length(
+    native: Session, python: Session, tiny: Program, method: str, by: int
 ) -> None:
-    inputs = inputs_for(native.methods[method], seed)
+    inputs = shorter(method, inputs_for(native.methods[method], seed=by), by)
     got = native.run(method, *inputs)
     for ours, theirs, reference in zip(
         got, python.run(method, *inputs), eager(tiny.modules[method], inputs), strict=True
     ):
+        assert ours.shape == reference.shape
         np.testing.assert_allclose(ours, reference, atol=1e-4)
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
@@ -113,7 +124,7 @@ def test_both_runtimes_describe_the_program_alike(native: Session, python: Sessi
     assert (native.name, python.name) == ("native", "executorch-python")
     described: Mapping[str, MethodInfo] = native.methods
     assert dict(described) == dict(python.methods)
-    assert sorted(described) == ["decode_1", "decode_2", "encode"]
+    assert sorted(described) == ["decode_1", "decode_2", "encode", "extend"]
 
 
 @pytest.mark.parametrize("runtime", ["native", "python"])
@@ -139,7 +150,7 @@ def test_strided_and_read_only_inputs_mean_what_they_say(native: Session) -> Non
 def test_wrong_calls_are_refused(runtime: str, request: pytest.FixtureRequest) -> None:
     session: Session = request.getfixturevalue(runtime)
     state, prefix = inputs_for(session.methods["decode_1"], 0)
-    with pytest.raises(ModelFailed, match=r"no method 'decode_9'; it has decode_1, decode_2, encode"):
+    with pytest.raises(ModelFailed, match=r"no method 'decode_9'; it has decode_1, decode_2, encode, extend"):
         session.run("decode_9", state)
     with pytest.raises(ModelFailed, match=r"takes 2 inputs .*float32.*got 1"):
         session.run("decode_1", state)
@@ -148,6 +159,10 @@ def test_wrong_calls_are_refused(runtime: str, request: pytest.FixtureRequest) -
     with pytest.raises(ModelFailed, match=r"input 1: expected int64.*got >i8"):
         session.run("decode_1", state, prefix.astype(">i8"))
     with pytest.raises(ModelFailed, match=r"input 0: expected float32"):
+        session.run("decode_1", np.repeat(state, 2, axis=0), prefix)
+    with pytest.raises(ModelFailed, match=r"input 0: expected float32"):
+        session.run("decode_1", state[0], prefix)
+    with pytest.raises(ModelFailed, match=r"decode_1 failed"):
         session.run("decode_1", state[:-1], prefix)
     with pytest.raises(ModelFailed, match="got a list"):
         session.run("decode_1", state.tolist(), prefix)

@@ -11,6 +11,11 @@ HIDDEN = -1e4  # far below any logit, and still finite in half precision
 MAX_LOG_TIME = 31
 
 
+#: How many positions at the end of a history a model computes when it goes on from what it remembers: the newest event,
+#: and the one before, whose gap to the next event is known only now.
+RESUMED = 2
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """A batch of left-padded histories.
@@ -19,21 +24,46 @@ class History:
         real: bool [N, T], false where padded.
         gaps: int64 [N, T], bucketed time to the next event, 0 where padded.
         ages: int64 [N, T], seconds before the moment of the request, 0 where padded.
+        past: [N, 2 * layers, T - `RESUMED`, d], keys and values of every layer as an earlier call gave them, none of
+            them padding; None when every position is computed.
     """
 
     real: Tensor
     gaps: Tensor
     ages: Tensor
+    past: Tensor | None = None
 
     def visible(self) -> Tensor:
-        """Bool [N, 1, T, T]: whether a query (third axis) sees a key.
+        """Bool [N, 1, Q, T]: whether a query (third axis, the newest Q positions) sees a key.
 
         A padded query sees itself, so that no row is empty.
         """
-        length = self.real.shape[1]
-        causal = torch.ones(length, length, dtype=torch.bool, device=self.real.device).tril()
-        diagonal = torch.eye(length, dtype=torch.bool, device=self.real.device)
-        return ((causal & self.real[:, None, :]) | diagonal)[:, None]
+        keys = torch.arange(self.real.shape[1], device=self.real.device)
+        queries = keys if self.past is None else keys[-RESUMED:]
+        earlier = queries[:, None] > keys[None, :]
+        return ((earlier & self.real[:, None, :]) | (queries[:, None] == keys[None, :]))[:, None]
+
+    def joined(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keys and values [N, T, d] of all positions of a layer, given those of the queries."""
+        if self.past is None:
+            return keys, values
+        past_keys, past_values = self.past[:, 2 * layer], self.past[:, 2 * layer + 1]
+        return torch.cat([past_keys, keys], dim=1), torch.cat([past_values, values], dim=1)
+
+
+def thirds(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Cut the last axis in three equal parts.
+
+    By slices: ExecuTorch's exporter fixes dynamic shapes at a `split` or `chunk`, which shows only when the program runs.
+    """
+    d = x.shape[-1] // 3
+    return x[..., :d], x[..., d : 2 * d], x[..., 2 * d :]
+
+
+def in_heads(x: Tensor, heads: int) -> Tensor:
+    """[N, T, d] to [N, h, T, d / h]."""
+    n, t, d = x.shape
+    return x.reshape(n, t, heads, d // heads).transpose(1, 2)
 
 
 class RelativePosition(nn.Module):
@@ -43,18 +73,21 @@ class RelativePosition(nn.Module):
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(heads, length))
 
-    def forward(self, ages: Tensor) -> Tensor:
-        """Return [1, h, T, T] for the newest T positions; above the diagonal, which is masked, zeros.
-
-        Args:
-            ages: any tensor [N, T] that is known only when the model runs.
-        """
+    def forward(self, history: History) -> Tensor:
+        """Return [1, h, Q, T] for the newest T positions; above the diagonal, which is masked, zeros."""
+        ages = history.ages
         heads, length = self.bias.shape[0], ages.shape[1]
-        nothing = (ages[:1, :1] * 0).to(self.bias.dtype)
+        places = torch.arange(length, device=ages.device)
+        newest = self.bias.index_select(1, length - 1 - places)  # what the newest position adds to every key
         # The matrix is T times the size of what it is made of. Hung on an input, it is made on the device instead of
-        # being folded into the program as a constant. Row i of a table of rows 2T, read as rows of 2T - 1, starts i
-        # places earlier: that is the shift a distance needs.
-        line = torch.cat([self.bias[:, :length].flip(1), torch.zeros_like(self.bias[:, :length])], dim=1) + nothing
+        # being folded into the program as a constant.
+        newest = newest + (ages[:1, :1] * 0).to(self.bias.dtype)
+        nothing = newest * 0
+        if history.past is not None:
+            before = torch.cat([newest[:, 1:], nothing[:, :1]], dim=1)
+            return torch.stack([before, newest], dim=1)[None]
+        # Row i of a table of rows 2T, read as rows of 2T - 1, starts i places earlier: the shift that a distance needs.
+        line = torch.cat([newest, nothing], dim=1)
         flat = line[:, None].expand(heads, length, 2 * length).reshape(heads, 2 * length * length)
         shifted = flat[:, : length * (2 * length - 1)].reshape(heads, length, 2 * length - 1)
         return shifted[:, :, length - 1 :][None]
@@ -71,9 +104,12 @@ class RelativeTime(nn.Module):
         self.bias = nn.Embedding(MAX_LOG_TIME + 1, heads)
         nn.init.zeros_(self.bias.weight)
 
-    def forward(self, ages: Tensor) -> Tensor:
-        """Map ages int64 [N, T] to biases [N, h, T, T]."""
+    def forward(self, history: History) -> Tensor:
+        """Return biases [N, h, Q, T]."""
+        ages = history.ages
         following = torch.cat([ages[:, 1:], torch.zeros_like(ages[:, :1])], dim=1)
+        if history.past is not None:
+            following = following[:, -RESUMED:]
         elapsed = (ages[:, None, :] - following[:, :, None]).clamp(min=1).to(torch.float32)
         # The half keeps powers of two off the border, where runtimes might round differently.
         buckets = torch.log2(elapsed + 0.5).to(torch.int64).clamp(max=MAX_LOG_TIME)

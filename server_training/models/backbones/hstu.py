@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from server_training.models.backbones.feed_forward import MixtureOfExperts
-from server_training.models.backbones.history import History, RelativePosition, RelativeTime
+from server_training.models.backbones.history import History, RelativePosition, RelativeTime, in_heads
 from server_training.models.config import ModelConfig
 
 
@@ -19,13 +19,15 @@ class Hstu(nn.Module):
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.layers))
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, history: History) -> Tensor:
-        """Map item vectors `x` [N, T, d] to states [N, T, d]."""
+    def forward(self, x: Tensor, history: History) -> tuple[Tensor, list[Tensor]]:
+        """Map item vectors `x` [N, Q, d] to states [N, Q, d], and to keys and values [N, Q, d] of every layer."""
         x = self.dropout(x)
         visible = history.visible().to(x.dtype)
-        for block in self.blocks:
-            x = block(x, visible, history.ages)
-        return x
+        remembered: list[Tensor] = []
+        for layer, block in enumerate(self.blocks):
+            x, keys, values = block(x, visible, history, layer)
+            remembered += [keys, values]
+        return x, remembered
 
 
 class _Block(nn.Module):
@@ -44,15 +46,17 @@ class _Block(nn.Module):
         self.norm_mlp = nn.LayerNorm(width) if config.experts else None
         self.mlp = MixtureOfExperts(width, config.experts, config.dropout) if config.experts else None
 
-    def forward(self, x: Tensor, visible: Tensor, ages: Tensor) -> Tensor:
+    def forward(self, x: Tensor, visible: Tensor, history: History, layer: int) -> tuple[Tensor, Tensor, Tensor]:
         n, t, d = x.shape
-        u, v, q, k = F.silu(self.uvqk(self.norm(x))).chunk(4, dim=-1)
-        q, k, v = (z.reshape(n, t, self.heads, d // self.heads).transpose(1, 2) for z in (q, k, v))
-        logits = torch.matmul(q, k.transpose(2, 3)) * self.scale + self.position(ages) + self.time(ages)
+        mixed = F.silu(self.uvqk(self.norm(x)))
+        # By slices, see `thirds`.
+        u, values, queries, keys = (mixed[..., i * d : (i + 1) * d] for i in range(4))
+        q, k, v = (in_heads(z, self.heads) for z in (queries, *history.joined(layer, keys, values)))
+        logits = torch.matmul(q, k.transpose(2, 3)) * self.scale + self.position(history) + self.time(history)
         # Divided by the events in sight, not by the padded length: a short history weighs as much as a long one.
         weights = F.silu(logits) * visible / visible.sum(dim=-1, keepdim=True)
         attended = torch.matmul(weights, v).transpose(1, 2).reshape(n, t, d)
         x = x + self.dropout(self.out(self.norm_out(attended) * u))
         if self.norm_mlp is not None and self.mlp is not None:
             x = x + self.dropout(self.mlp(self.norm_mlp(x)))
-        return x
+        return x, keys, values

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from server_training.models.backbones.feed_forward import make_feed_forward
-from server_training.models.backbones.history import HIDDEN, History, RelativePosition
+from server_training.models.backbones.history import HIDDEN, RESUMED, History, RelativePosition, in_heads, thirds
 from server_training.models.config import ModelConfig
 
 _HOUR_S = 3600.0
@@ -36,14 +36,16 @@ class Rotary(nn.Module):
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.layers))
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, history: History) -> Tensor:
-        """Map item vectors `x` [N, T, d] to states [N, T, d]."""
+    def forward(self, x: Tensor, history: History) -> tuple[Tensor, list[Tensor]]:
+        """Map item vectors `x` [N, Q, d] to states [N, Q, d], and to keys (not turned) and values of every layer."""
         x = self.dropout(x)
         mask = torch.where(history.visible(), 0.0, HIDDEN).to(x.dtype)
-        cosine, sine = self._turns(history.ages)
-        for block in self.blocks:
-            x = block(x, mask, history, cosine, sine)
-        return x
+        turns = self._turns(history.ages)
+        remembered: list[Tensor] = []
+        for layer, block in enumerate(self.blocks):
+            x, keys, values = block(x, mask, history, turns, layer)
+            remembered += [keys, values]
+        return x, remembered
 
     def _turns(self, ages: Tensor) -> tuple[Tensor, Tensor]:
         """Cosines and sines [N, 1, T, pairs] of the angles."""
@@ -73,21 +75,24 @@ class _Block(nn.Module):
         self.mlp = make_feed_forward(width, config.experts, config.dropout)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, mask: Tensor, history: History, cosine: Tensor, sine: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, mask: Tensor, history: History, turns: tuple[Tensor, Tensor], layer: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
         n, t, d = x.shape
-        shape = (n, t, self.heads, d // self.heads)
-        q, k, v = (z.reshape(shape).transpose(1, 2) for z in self.qkv(self.norm_attention(x)).chunk(3, dim=-1))
-        q, k = _turned(q, cosine, sine), _turned(k, cosine, sine)
+        queries, keys, values = thirds(self.qkv(self.norm_attention(x)))
+        q, k, v = (in_heads(z, self.heads) for z in (queries, *history.joined(layer, keys, values)))
+        newest = turns if history.past is None else (turns[0][:, :, -RESUMED:], turns[1][:, :, -RESUMED:])
+        q, k = _turned(q, *newest), _turned(k, *turns)
         rate = self.dropout.p if self.training else 0.0
-        bias = mask + self.position(history.ages).to(x.dtype)
+        bias = mask + self.position(history).to(x.dtype)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=rate)
         x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(n, t, d)))
-        result: Tensor = x + self.dropout(self.mlp(self.norm_mlp(x)))
-        return result
+        return x + self.dropout(self.mlp(self.norm_mlp(x))), keys, values
 
 
 def _turned(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """Rotate the pairs (i, i + half) of the last axis."""
-    first, second = x.chunk(2, dim=-1)
+    half = x.shape[-1] // 2
+    first, second = x[..., :half], x[..., half:]  # by slices, see `thirds`
     turned = torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
     return turned.to(x.dtype)

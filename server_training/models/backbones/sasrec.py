@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from device_runtime import N_GAPS
 from server_training.models.backbones.feed_forward import make_feed_forward
-from server_training.models.backbones.history import HIDDEN, History
+from server_training.models.backbones.history import HIDDEN, History, in_heads, thirds
 from server_training.models.config import ModelConfig
 
 
@@ -25,14 +25,17 @@ class SasRec(nn.Module):
         self.places: Tensor
         self.register_buffer("places", torch.arange(config.history_length), persistent=False)
 
-    def forward(self, x: Tensor, history: History) -> Tensor:
-        """Map item vectors `x` [N, T, d] to states [N, T, d]; T may be below the length the model was made for."""
+    def forward(self, x: Tensor, history: History) -> tuple[Tensor, list[Tensor]]:
+        """Map item vectors `x` [N, T, d] to states [N, T, d]; T may be below the length the model was made for.
+
+        Nothing can be remembered: positions count from the newest event, so one more event moves them all.
+        """
         newest = self.places[self.length - x.shape[1] :]
         x = self.dropout(x + self.position_table(newest) + self.gap_table(history.gaps))
         mask = torch.where(history.visible(), 0.0, HIDDEN).to(x.dtype)
         for block in self.blocks:
             x = block(x, mask)
-        return x
+        return x, []
 
 
 class _Block(nn.Module):
@@ -49,8 +52,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         n, t, d = x.shape
-        shape = (n, t, self.heads, d // self.heads)
-        q, k, v = (z.reshape(shape).transpose(1, 2) for z in self.qkv(self.norm_attention(x)).chunk(3, dim=-1))
+        q, k, v = (in_heads(z, self.heads) for z in thirds(self.qkv(self.norm_attention(x))))
         rate = self.dropout.p if self.training else 0.0
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate)  # [N, h, T, d/h]
         x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(n, t, d)))

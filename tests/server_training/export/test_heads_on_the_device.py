@@ -50,7 +50,7 @@ def test_the_program_computes_what_the_model_computes(kind: dict[str, Any]) -> N
     events = [HistoryEvent(f"i{n:02}", Action.LIKE, 1000 + 70 * n) for n in (3, 9, 9, 41)]
     for history in (events, events[:1], events * 3):
         inputs = encode_history(history, items, 6, 2000)
-        encode, _ = methods_of(model, BEAM)["encode"]
+        encode = methods_of(model, BEAM)["encode"].module
         with torch.no_grad():
             expected = encode(*(torch.from_numpy(array) for array in inputs.arrays()))
         got = session.run("encode", *inputs.arrays())

@@ -24,7 +24,7 @@ class Runner:
     """Runs the methods that would be exported, in PyTorch."""
 
     def __init__(self, model: Any) -> None:
-        self._methods = {name: module.eval() for name, (module, _) in methods_of(model, BEAM).items()}
+        self._methods = {name: method.module.eval() for name, method in methods_of(model, BEAM).items()}
 
     def run(self, method: str, *inputs: Any) -> tuple[Any, ...]:
         with torch.no_grad():

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from server_training.errors import ConfigInvalid
 from server_training.models.backbones.feed_forward import balance_loss, make_feed_forward
-from server_training.models.backbones.history import RelativePosition
+from server_training.models.backbones.history import History, RelativePosition
 from server_training.models.config import Backbone, ModelConfig
 from server_training.models.recommender import ModelBatch, count_parameters
 
@@ -138,7 +138,8 @@ def test_a_position_bias_depends_on_the_distance_only() -> None:
     with torch.no_grad():
         position.bias.copy_(torch.randn(3, 9))
     for length in (1, 2, 5, 9):
-        found = position(torch.arange(4 * length).reshape(4, length))
+        ages = torch.arange(4 * length).reshape(4, length)
+        found = position(History(torch.ones_like(ages, dtype=torch.bool), ages, ages))
         assert found.shape == (1, 3, length, length)
         for query in range(length):
             for key in range(query + 1):
