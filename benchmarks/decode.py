@@ -50,7 +50,7 @@ def main() -> None:
     began = time.perf_counter()
     session = open_session(files[MODEL_FILE])
     manifest = Manifest.from_bytes(files[MANIFEST_FILE])
-    search = ItemSearch(session, catalog, manifest.head, manifest.state_width, manifest.beam_width)
+    search = ItemSearch(session, catalog, manifest.shape)
     opening = (time.perf_counter() - began) * 1e3
     inputs = [windows.inputs(u, catalog) for u in range(min(_USERS, len(windows)))]
     features = torch.from_numpy(catalog.features_of(np.arange(len(catalog))))

@@ -186,8 +186,8 @@ def _latencies(run: Run, bundle: Path) -> Iterator[float]:
     files = read_files(bundle)
     manifest = Manifest.from_bytes(files[MANIFEST_FILE])
     session = open_session(files[MODEL_FILE])
-    search = ItemSearch(session, run.catalog, manifest.head, manifest.state_width, manifest.beam_width)
-    windows = history_windows(run.split, Stage.TEST, run.catalog, manifest.history_length)
+    search = ItemSearch(session, run.catalog, manifest.shape)
+    windows = history_windows(run.split, Stage.TEST, run.catalog, manifest.history_length, manifest.window_step)
     inputs = [windows.inputs(user, run.catalog) for user in range(min(_TIMED_USERS, len(windows)))]
     search(inputs[0], 10)  # the first call computes every item's vector
     for each in inputs:

@@ -5,7 +5,9 @@ from device_runtime.bundle import Bundle, BundleFacts, inspect_bundle
 from device_runtime.bundle_files import read_files
 from device_runtime.bundle_writer import file_entries, sign_bundle, write_bundle
 from device_runtime.catalog import Catalog
+from device_runtime.categories import MAX_CATEGORIES, Categories
 from device_runtime.dense import ITEMS_AT_ONCE, ItemVectors, search_by_codes, search_by_vectors
+from device_runtime.encoder import RESUMED, Encoder
 from device_runtime.errors import (
     BundleError,
     BundleExpired,
@@ -19,6 +21,7 @@ from device_runtime.errors import (
     ManifestInvalid,
     ModelFailed,
     RuntimeUnavailable,
+    UnknownCategory,
     UnknownItem,
     UntrustedPublisher,
 )
@@ -32,8 +35,10 @@ from device_runtime.manifest import (
     Manifest,
     TrainingData,
 )
+from device_runtime.model_shape import MethodShape, ModelShape
 from device_runtime.neighbours import MAX_NEIGHBOURS, Neighbours
-from device_runtime.ranker import ModelRanker, expected_methods
+from device_runtime.ranker import ModelRanker
+from device_runtime.row_filter import RowFilter, RowSet
 from device_runtime.search import HEADS, ItemSearch
 from device_runtime.sequence import (
     MAX_SECONDS,
@@ -42,6 +47,7 @@ from device_runtime.sequence import (
     Action,
     HistoryEvent,
     ModelInputs,
+    Reading,
     encode_batch,
     encode_history,
     gap_buckets,
@@ -55,12 +61,14 @@ __all__ = [
     "HEADS",
     "ITEMS_AT_ONCE",
     "MANIFEST_FILE",
+    "MAX_CATEGORIES",
     "MAX_NEIGHBOURS",
     "MAX_SECONDS",
     "MODEL_FILE",
     "N_ACTIONS",
     "N_GAPS",
     "README_FILE",
+    "RESUMED",
     "SIGNATURE_FILE",
     "Action",
     "Bundle",
@@ -72,7 +80,9 @@ __all__ = [
     "BundleTooOld",
     "Catalog",
     "CatalogInvalid",
+    "Categories",
     "DeviceError",
+    "Encoder",
     "FileEntry",
     "Found",
     "HistoryEvent",
@@ -83,22 +93,27 @@ __all__ = [
     "Manifest",
     "ManifestInvalid",
     "MethodInfo",
+    "MethodShape",
     "ModelFailed",
     "ModelInputs",
     "ModelRanker",
+    "ModelShape",
     "Neighbours",
     "PublisherKey",
+    "Reading",
+    "RowFilter",
+    "RowSet",
     "RuntimeUnavailable",
     "Session",
     "Signature",
     "TensorSpec",
     "TrainingData",
+    "UnknownCategory",
     "UnknownItem",
     "UntrustedPublisher",
     "beam_search",
     "encode_batch",
     "encode_history",
-    "expected_methods",
     "file_entries",
     "gap_buckets",
     "inspect_bundle",

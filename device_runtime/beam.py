@@ -11,24 +11,17 @@ items whenever k are allowed and k <= B: every prefix kept leads to an allowed i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from device_runtime.catalog import Catalog
+from device_runtime.encoder import Runner
 from device_runtime.errors import ModelFailed
-from device_runtime.sequence import ModelInputs
+from device_runtime.row_filter import RowFilter
 
 Floats = NDArray[np.float32]
-
-
-class Runner(Protocol):
-    """What the search needs of a session."""
-
-    def run(self, method: str, *inputs: NDArray[np.generic]) -> tuple[NDArray[np.generic], ...]:
-        """Run a method of the model."""
-        ...
+LEAST_BEAM = 2  # hypotheses that a decode step of varying width must be given
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,44 +39,45 @@ class Found:
 
 def beam_search(
     session: Runner,
-    inputs: ModelInputs,
+    encoded: tuple[NDArray[np.generic], ...],
     catalog: Catalog,
     *,
     k: int,
     beam_width: int,
-    allowed: NDArray[np.bool_] | None = None,
+    least_width: int = LEAST_BEAM,
+    allowed: RowFilter | None = None,
 ) -> Found:
     """Find the `k` most probable items among those allowed.
 
     Args:
-        session: runs `encode(codes, features, actions, gaps, ages) -> (state [1, d], logits [1, K])` and, for
-            each level l >= 1,
-            `decode_l(state [B, d], prefix [B, l]) -> logits [B, K]` with B = `beam_width`.
-        inputs: one history (N = 1).
+        session: runs `decode_l(state [b, d], prefix [b, l]) -> logits [b, K]` for each level l >= 1.
+        encoded: of one history: state [1, d] and logits [1, K] of the first code.
         catalog: the items.
         k: how many, at most `beam_width`.
-        beam_width: B, fixed when the program was exported.
-        allowed: bool [n], items that may be returned; all when None.
+        beam_width: B, hypotheses kept at every level.
+        least_width: hypotheses that a decode step must be given, fewer are padded; B where the program's is fixed.
+        allowed: items that may be returned; all when None.
 
     Raises:
         ModelFailed: the model's outputs have the wrong shape or are not finite, or k > beam_width.
     """
     if not 1 <= k <= beam_width:
         raise ModelFailed(f"k must be 1 to the model's beam width {beam_width}, got {k}")
-    running = _running_count(allowed, len(catalog))
-    state, logits = _two(session.run("encode", *inputs.arrays()))
-    size = catalog.codebook_size
+    state, logits = _two(encoded)
+    size, width = catalog.codebook_size, state.shape[-1]
     prefixes = np.zeros((1, 0), dtype=np.int64)
     scores: Floats = np.zeros(1, dtype=np.float32)
-    wide = np.repeat(checked(state, (1, state.shape[-1])), beam_width, axis=0)
+    first = checked(state, (1, width))
     for level in range(catalog.levels):
         if level:
-            (logits,) = session.run(f"decode_{level}", wide, _padded(prefixes, beam_width))
+            given = _padded(prefixes, least_width)
+            (logits,) = session.run(f"decode_{level}", np.repeat(first, len(given), axis=0), given)
             logits = logits[: len(prefixes)]
         borders = catalog.next_borders(prefixes)
         steps = _log_probs(checked(logits, (len(prefixes), size)), np.diff(borders, axis=1) > 0)
         total = (scores[:, None] + steps).ravel()
-        best = _best(total, np.diff(running[borders], axis=1).ravel() > 0, beam_width)
+        counts = borders if allowed is None else allowed.rank(borders)
+        best = _best(total, np.diff(counts, axis=1).ravel() > 0, beam_width)
         prefixes = np.concatenate([prefixes[best // size], (best % size)[:, None]], axis=1)
         scores = total[best]
     rows, _ = catalog.ranges(prefixes)
@@ -91,22 +85,30 @@ def beam_search(
     return Found(rows[order], scores[order])
 
 
-def _running_count(allowed: NDArray[np.bool_] | None, items: int) -> NDArray[np.int64]:
-    """Return int64 [n + 1]: how many of the first rows are allowed, so that a range's count is a difference."""
-    if allowed is None:
-        return np.arange(items + 1)
-    if allowed.shape != (items,) or allowed.dtype != np.bool_:
-        raise ModelFailed(f"allowed must be bool [{items}], one per catalog row, got {allowed.dtype} {allowed.shape}")
-    return np.concatenate([[0], np.cumsum(allowed, dtype=np.int64)])
-
-
 def _best(total: Floats, possible: NDArray[np.bool_], beam_width: int) -> NDArray[np.int64]:
     """Return the flat indices of the best possible hypotheses, at most `beam_width`, ascending.
 
     Ascending keeps the prefixes in catalog order at every level, so equal scores are resolved by row.
     """
-    candidates = np.flatnonzero(possible)
-    return np.sort(candidates[np.argsort(-total[candidates], kind="stable")[:beam_width]])
+    return np.sort(best_of(total, np.flatnonzero(possible), beam_width))
+
+
+def best_of(scores: Floats, candidates: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """Return the `k` candidates of the highest scores, of equal ones the first, in no order.
+
+    Args:
+        scores: [n].
+        candidates: indices into them, ascending.
+        k: how many.
+    """
+    if len(candidates) <= k:
+        return candidates
+    values = scores[candidates]
+    floor = np.partition(values, len(values) - k)[len(values) - k]
+    above = np.flatnonzero(values > floor)
+    level = np.flatnonzero(values == floor)[: k - len(above)]
+    best: NDArray[np.int64] = candidates[np.concatenate([above, level])]
+    return best
 
 
 def _two(outputs: tuple[NDArray[np.generic], ...]) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
@@ -123,10 +125,10 @@ def _log_probs(logits: Floats, allowed: NDArray[np.bool_]) -> Floats:
     return result
 
 
-def _padded(prefixes: NDArray[np.int64], beam_width: int) -> NDArray[np.int64]:
-    if len(prefixes) == beam_width:
+def _padded(prefixes: NDArray[np.int64], least: int) -> NDArray[np.int64]:
+    if len(prefixes) >= least:
         return np.ascontiguousarray(prefixes)
-    return np.concatenate([prefixes, np.zeros((beam_width - len(prefixes), prefixes.shape[1]), dtype=np.int64)])
+    return np.concatenate([prefixes, np.zeros((least - len(prefixes), prefixes.shape[1]), dtype=np.int64)])
 
 
 def checked(numbers: NDArray[np.generic], shape: tuple[int, ...]) -> Floats:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from device_runtime.beam import Found, Runner, checked
+from device_runtime.beam import LEAST_BEAM, Found, best_of, checked
 from device_runtime.catalog import Catalog
+from device_runtime.encoder import Runner
 from device_runtime.errors import ModelFailed
+from device_runtime.row_filter import RowFilter
 from device_runtime.sequence import ModelInputs
 
 Floats = NDArray[np.float32]
@@ -39,7 +41,7 @@ class ItemVectors:
         tables = [np.empty((len(catalog), width), np.float32) for _ in range(outputs)]
         for start in range(0, len(catalog), at_once):
             rows = np.minimum(np.arange(start, start + at_once), len(catalog) - 1)  # the last one repeated
-            found = session.run("items", catalog.codes[rows].astype(np.int64), catalog.features_of(rows))
+            found = session.run("items", catalog.codes_of(rows).astype(np.int64), catalog.features_of(rows))
             if len(found) != outputs:
                 raise ModelFailed(f"items must return {outputs} tensors, it returned {len(found)}")
             for table, block in zip(tables, found, strict=True):
@@ -50,16 +52,21 @@ class ItemVectors:
 
 
 def search_by_codes(
-    session: Runner, inputs: ModelInputs, catalog: Catalog, *, k: int, allowed: NDArray[np.bool_] | None = None
+    encoded: tuple[NDArray[np.generic], ...],
+    inputs: ModelInputs,
+    catalog: Catalog,
+    *,
+    k: int,
+    allowed: RowFilter | None = None,
 ) -> Found:
     """Find the `k` best items of a model that gives the log-probabilities of all codes at once.
 
     Args:
-        session: runs `encode(...) -> (log-probabilities [1, L, K],)`.
-        inputs: one history (N = 1).
+        encoded: of one history: log-probabilities [1, L, K].
+        inputs: the history, for the catalog's neighbours.
         catalog: the items.
         k: how many.
-        allowed: bool [n], items that may be returned; all when None.
+        allowed: items that may be returned; all when None.
 
     Returns:
         Log-probabilities among all items of the catalog: the sums of their codes', normalised.
@@ -67,7 +74,7 @@ def search_by_codes(
     Raises:
         ModelFailed: the model's outputs have the wrong shape or are not finite.
     """
-    (table,) = _outputs(session.run("encode", *inputs.arrays()), 1)
+    (table,) = _outputs(encoded, 1)
     table = checked(table, (1, catalog.levels, catalog.codebook_size))[0]
     scores = table[0][catalog.codes[:, 0]]
     for level in range(1, catalog.levels):
@@ -77,31 +84,35 @@ def search_by_codes(
 
 def search_by_vectors(
     session: Runner,
+    encoded: tuple[NDArray[np.generic], ...],
     inputs: ModelInputs,
     items: ItemVectors,
     catalog: Catalog,
     *,
     k: int,
     candidates: int,
-    allowed: NDArray[np.bool_] | None = None,
+    least: int = LEAST_BEAM,
+    allowed: RowFilter | None = None,
 ) -> Found:
     """Find the `k` best items by dot product, re-ranked when the model does so.
 
     Args:
-        session: runs `encode(...) -> (query [1, d],)`, or `(query, states [1, T, d])` and
-            `rank(states, actions, vectors [1, C, d]) -> corrections [1, C]` when it re-ranks.
-        inputs: one history (N = 1).
+        session: runs `rank(states [1, t, d], actions [1, t], vectors [1, c, d]) -> corrections [1, c]` when the model
+            re-ranks.
+        encoded: of one history: query [1, d], and states [1, t, d] when the model re-ranks.
+        inputs: the history.
         items: of this model and catalog.
         catalog: the items.
         k: how many.
-        candidates: C, fixed when the program was exported; a model that re-ranks gives no more items than that.
-        allowed: bool [n], items that may be returned; all when None.
+        candidates: C, how many are re-ranked; a model that does so gives no more items than that.
+        least: candidates that `rank` must be given; C where the program's number is fixed.
+        allowed: items that may be returned; all when None.
 
     Raises:
         ModelFailed: the model's outputs have the wrong shape or are not finite, or k > C though it re-ranks.
     """
     width = items.keys.shape[1]
-    outputs = _outputs(session.run("encode", *inputs.arrays()), 1 if items.vectors is None else 2)
+    outputs = _outputs(encoded, 1 if items.vectors is None else 2)
     scores = items.keys @ checked(outputs[0], (1, width))[0]
     log_probs = normalised(scores + prior_of(inputs, catalog))
     if items.vectors is None:
@@ -111,10 +122,10 @@ def search_by_vectors(
     found = _best(log_probs, candidates, allowed)
     if not len(found.rows):
         return found
-    wide = np.resize(found.rows, candidates)  # fewer are repeated to the fixed shape
+    wide = np.resize(found.rows, max(least, len(found.rows)))  # too few are repeated
     states = checked(outputs[1], (1, inputs.actions.shape[1], width))
     (corrections,) = _outputs(session.run("rank", states, inputs.actions, items.vectors[wide][None]), 1)
-    final = found.log_probs + checked(corrections, (1, candidates))[0][: len(found.rows)]
+    final = found.log_probs + checked(corrections, (1, len(wide)))[0][: len(found.rows)]
     # The ranker moves probability among the candidates; together they keep what retrieval gave them.
     final = normalised(final) + np.log(np.exp(found.log_probs).sum(dtype=np.float64)).astype(np.float32)
     order = np.lexsort((found.rows, -final))[:k]
@@ -136,24 +147,13 @@ def normalised(scores: Floats) -> Floats:
     return result
 
 
-def _best(log_probs: Floats, k: int, allowed: NDArray[np.bool_] | None) -> Found:
+def _best(log_probs: Floats, k: int, allowed: RowFilter | None) -> Found:
     """The `k` best allowed rows, equal ones by row."""
     if k < 1:
         raise ModelFailed(f"k must be at least 1, got {k}")
-    if allowed is not None and (allowed.shape != log_probs.shape or allowed.dtype != np.bool_):
-        raise ModelFailed(
-            f"allowed must be bool [{len(log_probs)}], one per catalog row, got {allowed.dtype} {allowed.shape}"
-        )
-    rows = np.arange(len(log_probs)) if allowed is None else np.flatnonzero(allowed)
-    values = log_probs[rows]
-    if len(rows) > k:
-        floor = np.partition(values, len(rows) - k)[len(rows) - k]
-        above = np.flatnonzero(values > floor)
-        level = np.flatnonzero(values == floor)[: k - len(above)]
-        chosen = np.concatenate([above, level])
-        rows, values = rows[chosen], values[chosen]
-    order = np.lexsort((rows, -values))
-    return Found(rows[order], values[order])
+    rows = best_of(log_probs, np.arange(len(log_probs)) if allowed is None else allowed.rows(), k)
+    order = np.lexsort((rows, -log_probs[rows]))
+    return Found(rows[order], log_probs[rows][order])
 
 
 def _outputs(found: tuple[NDArray[np.generic], ...], count: int) -> tuple[NDArray[np.generic], ...]:

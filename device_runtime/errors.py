@@ -15,6 +15,7 @@
     ├── RuntimeUnavailable       no ExecuTorch runtime works here
     ├── ModelFailed              the program cannot be loaded or run, or was called wrongly
     ├── UnknownItem              the catalog does not hold an item
+    ├── UnknownCategory          the catalog has no category of that name
     └── HistoryInvalid           events or arrays that cannot become model inputs
 
 Messages name the file, what was expected, what came, and what to do.
@@ -73,6 +74,10 @@ class ModelFailed(DeviceError):
 
 class UnknownItem(DeviceError):
     """The catalog does not hold an item."""
+
+
+class UnknownCategory(DeviceError):
+    """The catalog has no category of that name."""
 
 
 class HistoryInvalid(DeviceError):

@@ -14,15 +14,18 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from device_runtime.catalog import MAX_CODEBOOK, MAX_FEATURES, MAX_ITEMS, MAX_LEVELS
+from device_runtime.encoder import RESUMED
 from device_runtime.errors import ManifestInvalid
+from device_runtime.model_shape import MAX_TENSORS, MethodShape, ModelShape, is_tensor
 from device_runtime.search import HEADS
+from device_runtime.sequence import Reading
 
-FORMAT = 2
+FORMAT = 3
 MAX_BYTES = 1 << 20
 MANIFEST_FILE = "manifest.json"
 SIGNATURE_FILE = "manifest.sig"
 MODEL_FILE = "model.pte"
-CATALOG_FILE = "catalog.msgpack"
+CATALOG_FILE = "catalog.bin"
 README_FILE = "README.md"
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -57,11 +60,15 @@ class Manifest:
         backend: delegate, such as "xnnpack".
         quantization: scheme, such as "8da8w".
         head: how the model decodes, one of `HEADS`; see `search`.
-        methods: names of the program's methods.
-        history_length: T, events the model reads.
-        beam_width: B, hypotheses per decode step, or candidates that are re-ranked.
+        methods: inputs and outputs of the program's methods by name; what the sizes below call for, written out.
+        history_length: T, events the model reads at most.
+        shortest_history: positions it must be given; T where the program's length is fixed.
+        window_step: see `Reading.step`.
+        beam_width: B, most hypotheses per decode step, or candidates that are re-ranked.
+        least_beam: fewest; B where the program's number is fixed.
         levels, codebook_size, features, n_items: L, K, R and n of the catalog.
         state_width: d of states and item vectors.
+        memory_rows: S of what the model remembers of each event, 0 for a model that remembers nothing.
         catalog_namespace: peers with the same one mean the same items.
         metrics: what evaluation and verification measured.
         training_data: where the model comes from.
@@ -75,14 +82,18 @@ class Manifest:
     backend: str
     quantization: str
     head: str
-    methods: tuple[str, ...]
+    methods: Mapping[str, MethodShape]
     history_length: int
+    shortest_history: int
+    window_step: int
     beam_width: int
+    least_beam: int
     levels: int
     codebook_size: int
     features: int
     n_items: int
     state_width: int
+    memory_rows: int
     catalog_namespace: str
     metrics: Mapping[str, float]
     training_data: TrainingData
@@ -104,7 +115,9 @@ class Manifest:
         for name in ("runtime", "backend", "quantization", "catalog_namespace"):
             _require(_is_text(getattr(self, name)), name, "a text of 1 to 200 characters")
         _require(self.head in HEADS, "head", f"one of {', '.join(HEADS)}")
-        _require(bool(self.methods) and all(_is_text(m) for m in self.methods), "methods", "a list of names")
+        self._check_lengths()
+        expected = self.shape.methods()
+        _require(dict(self.methods) == expected, "methods", "those its head and sizes call for")
         _require(
             all(_is_text(n) and _is_number(v) for n, v in self.metrics.items()),
             "metrics",
@@ -120,6 +133,25 @@ class Manifest:
             _require(_is_int(entry.bytes, 0, 1 << 40), f"files.{name}.bytes", "a length")
         missing = [name for name in (MODEL_FILE, CATALOG_FILE) if name not in self.files]
         _require(not missing, "files", f"an entry for {' and '.join(missing)}")
+
+    def _check_lengths(self) -> None:
+        t, b = self.history_length, self.beam_width
+        _require(self.shortest_history <= t, "shortest_history", "at most history_length")
+        _require(self.window_step <= t, "window_step", "at most history_length")
+        _require(self.least_beam <= b, "least_beam", "at most beam_width")
+        _require(_is_int(self.memory_rows, 0, 1 << 10), "memory_rows", "a whole number from 0 to 1023")
+        _require(not self.memory_rows or t > 2 * RESUMED, "memory_rows", "0 for so short a history")
+
+    @property
+    def shape(self) -> ModelShape:
+        """The sizes that determine every method."""
+        names = (field.name for field in fields(ModelShape))
+        return ModelShape(**{name: getattr(self, name) for name in names})
+
+    @property
+    def reading(self) -> Reading:
+        """How much of a history the model reads."""
+        return Reading(self.history_length, self.shortest_history, self.window_step)
 
     def to_bytes(self) -> bytes:
         """Return the canonical JSON, which is what gets signed."""
@@ -148,7 +180,10 @@ class Manifest:
 _COUNTS = {
     "model_version": 1 << 31,
     "history_length": 1 << 14,
+    "shortest_history": 1 << 14,
+    "window_step": 1 << 14,
     "beam_width": 1 << 12,
+    "least_beam": 1 << 12,
     "levels": MAX_LEVELS,
     "codebook_size": MAX_CODEBOOK,
     "features": MAX_FEATURES,
@@ -169,9 +204,8 @@ def _fields(content: Any) -> dict[str, Any]:
     for name in sorted(known ^ content.keys()):
         what = "lacks the field" if name in known else "has an unknown field"
         raise ManifestInvalid(f"the manifest {what} {name[:80]!r}; a newer meritrec may be needed")
-    for name in ("metrics", "training_data", "files"):
+    for name in ("metrics", "training_data", "files", "methods"):
         _require(isinstance(content[name], dict), name, "an object")
-    _require(isinstance(content["methods"], list), "methods", "a list")
     try:
         training_data = TrainingData(**content["training_data"])
         entries = {name: FileEntry(**entry) for name, entry in content["files"].items()}
@@ -181,8 +215,17 @@ def _fields(content: Any) -> dict[str, Any]:
         _require(isinstance(getattr(training_data, name), str), f"training_data.{name}", "text")
     for name, entry in entries.items():
         _require(isinstance(entry.sha256, str), f"files.{name[:80]}.sha256", "text")
-    methods = tuple(content["methods"])
+    methods = {name: _method(shape) for name, shape in content["methods"].items()}
     return {**content, "training_data": training_data, "files": entries, "methods": methods}
+
+
+def _method(content: object) -> MethodShape:
+    valid = isinstance(content, dict) and set(content) == {"inputs", "outputs"}
+    for texts in content.values() if isinstance(content, dict) else ():
+        valid = valid and isinstance(texts, list) and len(texts) <= MAX_TENSORS and all(map(is_tensor, texts))
+    _require(valid, "methods", "inputs and outputs by name, such as int64[1,t]")
+    assert isinstance(content, dict)
+    return MethodShape(tuple(content["inputs"]), tuple(content["outputs"]))
 
 
 def _require(condition: bool, field: str, expected: str) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from device_runtime.errors import CatalogInvalid
 
 MAX_NEIGHBOURS = 64
+MAX_NUMBER = 1e6
 _LEVELS = 255
 _WIDE = 65_536  # catalogs above need four bytes to name a row
 
@@ -52,8 +53,8 @@ class Neighbours:
             raise CatalogInvalid(f"a neighbour is row {self.rows.max()} of a catalog of {n}")
         for name in ("scale", "half_life", "weight"):
             value = getattr(self, name)
-            if not isinstance(value, float) or not 0 < value < 1e6:
-                raise CatalogInvalid(f"the neighbours' {name} must be above 0 and below 1e6, got {value!r}")
+            if not isinstance(value, float) or not 0 < value < MAX_NUMBER:
+                raise CatalogInvalid(f"the neighbours' {name} must be above 0 and below {MAX_NUMBER:g}, got {value!r}")
         for array in (self.rows, self.weights):
             array.setflags(write=False)
 
@@ -88,32 +89,6 @@ class Neighbours:
         sums = np.bincount(places.ravel(), values.ravel(), minlength=len(history) * n).reshape(len(history), n)
         found: NDArray[np.float32] = (self.weight * np.log1p(sums)).astype(np.float32)
         return found
-
-    def to_fields(self) -> list[object]:
-        """Return plain values for the catalog's file."""
-        kind = "<u2" if self.rows.dtype == np.uint16 else "<u4"
-        rows = self.rows.astype(kind).tobytes()
-        return [self.rows.shape[1], rows, self.weights.tobytes(), self.scale, self.half_life, self.weight]
-
-    @classmethod
-    def from_fields(cls, n: int, fields: object) -> Neighbours:
-        """Read what `to_fields` gave for a catalog of n items; the values may come from anyone.
-
-        Raises:
-            CatalogInvalid: they are no neighbours of such a catalog.
-        """
-        if not isinstance(fields, list) or len(fields) != 6:
-            raise CatalogInvalid("the catalog's neighbours are not six fields")
-        count, rows, weights, scale, half_life, weight = fields
-        size = 2 if row_type(n) == np.uint16 else 4
-        if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_NEIGHBOURS:
-            raise CatalogInvalid(f"the catalog says {count!r} neighbours per item")
-        if not isinstance(rows, bytes) or not isinstance(weights, bytes):
-            raise CatalogInvalid("the catalog's neighbours are not bytes")
-        if len(rows) != n * count * size or len(weights) != n * count:
-            raise CatalogInvalid(f"the catalog has {n} items, but neighbours of {len(weights)} weights")
-        table = _named(np.frombuffer(rows, f"<u{size}").reshape(n, count), n)
-        return cls(table, np.frombuffer(weights, np.uint8).reshape(n, count), scale, half_life, weight)
 
 
 def _named(rows: NDArray[np.integer], n: int) -> NDArray[np.uint16] | NDArray[np.uint32]:

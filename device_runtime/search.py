@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-from device_runtime.beam import Found, Runner, beam_search
+from device_runtime.beam import Found, beam_search
 from device_runtime.catalog import Catalog
 from device_runtime.dense import ItemVectors, search_by_codes, search_by_vectors
+from device_runtime.encoder import Encoder, Runner
+from device_runtime.errors import ModelFailed
+from device_runtime.model_shape import ModelShape
+from device_runtime.row_filter import RowFilter
 from device_runtime.sequence import ModelInputs
 
 HEADS = ("autoregressive", "parallel", "retrieval", "retrieve-rank")
@@ -16,47 +17,68 @@ HEADS = ("autoregressive", "parallel", "retrieval", "retrieve-rank")
 class ItemSearch:
     """From a history to the best items, by the head of the model.
 
-    Neighbours in the catalog count wherever all items are scored at once: for every head but the autoregressive.
+    Neighbours in the catalog count wherever all items are scored at once: for every head but the autoregressive. Safe
+    to call from several threads.
 
     Args:
         session: runs the model's methods.
         catalog: the items.
-        head: one of `HEADS`.
-        state_width: d.
-        beam_width: B, hypotheses or candidates, fixed when the program was exported.
+        shape: of the program.
 
     Raises:
         ModelFailed: item vectors have the wrong shape or are not finite.
     """
 
-    def __init__(self, session: Runner, catalog: Catalog, head: str, state_width: int, beam_width: int) -> None:
+    def __init__(self, session: Runner, catalog: Catalog, shape: ModelShape) -> None:
         self._session = session
         self._catalog = catalog
-        self._beam_width = beam_width
-        self._by_codes = head == "parallel"
+        self._shape = shape
+        ranked = shape.head == "retrieve-rank"
+        self._encode = Encoder(session, remembers=shape.memory_rows > 0, states_at=1 if ranked else None)
         self._items: ItemVectors | None = None
-        if head in ("retrieval", "retrieve-rank"):
-            self._items = ItemVectors(session, catalog, state_width, ranked=head == "retrieve-rank")
+        if shape.head in ("retrieval", "retrieve-rank"):
+            self._items = ItemVectors(session, catalog, shape.state_width, ranked=ranked)
 
-    def __call__(self, inputs: ModelInputs, k: int, allowed: NDArray[np.bool_] | None = None) -> Found:
+    def __call__(
+        self, inputs: ModelInputs, k: int, allowed: RowFilter | None = None, *, beam: int | None = None
+    ) -> Found:
         """Return up to `k` items, at most the beam width where the head searches or re-ranks.
 
         Args:
             inputs: one history (N = 1).
             k: how many.
-            allowed: bool [n], items that may be returned; all when None.
+            allowed: items that may be returned; all when None.
+            beam: hypotheses or candidates, from k to the program's beam width; that by default. Fewer are faster.
 
         Raises:
-            ModelFailed: the model's outputs have the wrong shape or are not finite.
+            ModelFailed: the model's outputs have the wrong shape or are not finite, or `allowed` is of another catalog.
         """
-        width = self._beam_width
-        if self._by_codes:
-            return search_by_codes(self._session, inputs, self._catalog, k=k, allowed=allowed)
+        if allowed is not None and allowed.size != len(self._catalog):
+            raise ModelFailed(f"the filter is for {allowed.size} rows, the catalog has {len(self._catalog)}")
+        encoded, shape = self._encode(inputs), self._shape
+        if shape.head == "parallel":
+            return search_by_codes(encoded, inputs, self._catalog, k=k, allowed=allowed)
+        width = min(shape.beam_width, shape.beam_width if beam is None else max(beam, k))
         if self._items is None:
-            k = min(k, width)
-            return beam_search(self._session, inputs, self._catalog, k=k, beam_width=width, allowed=allowed)
+            return beam_search(
+                self._session,
+                encoded,
+                self._catalog,
+                k=min(k, width),
+                beam_width=width,
+                least_width=shape.least_beam,
+                allowed=allowed,
+            )
         if self._items.vectors is not None:
             k = min(k, width)
         return search_by_vectors(
-            self._session, inputs, self._items, self._catalog, k=k, candidates=width, allowed=allowed
+            self._session,
+            encoded,
+            inputs,
+            self._items,
+            self._catalog,
+            k=k,
+            candidates=width,
+            least=shape.least_beam,
+            allowed=allowed,
         )

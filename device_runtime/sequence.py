@@ -1,8 +1,8 @@
 """Events become model inputs here, for training and for devices alike: one implementation, no train/serve skew.
 
-A history is a left-padded row of positions. Each position carries the item's codes and features, the action, the time
-to the event after it in logarithmic buckets (for the last event: to the moment of the request), after HSTU (Zhai et
-al., ICML 2024), and how long before the request it was.
+A history is a row of positions, padded on the left where a program has a fixed or a least length. Each position
+carries the item's codes and features, the action, the time to the event after it in logarithmic buckets (for the last
+event: to the moment of the request), after HSTU (Zhai et al., ICML 2024), and how long before the request it was.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def encode_batch(
         raise HistoryInvalid(f"expected catalog rows below {len(catalog)}, got {rows.min()} to {rows.max()}")
     if (actions[real] < 1).any() or (actions[real] >= N_ACTIONS).any():
         raise HistoryInvalid(f"expected actions 1 to {N_ACTIONS - 1}")
-    codes = np.where(real[..., None], catalog.codes[rows].astype(np.int64), catalog.codebook_size)
+    codes = np.where(real[..., None], catalog.codes_of(rows).astype(np.int64), catalog.codebook_size)
     features = np.where(real[..., None], catalog.features_of(rows), np.float32(0))
     following = np.concatenate([at[:, 1:], now[:, None]], axis=1)
     gaps = np.where(real, gap_buckets(following - at), 0)
@@ -122,29 +122,63 @@ def gap_buckets(seconds: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.minimum(exponent, 1 + MAX_GAP_BUCKET)
 
 
-def encode_history(events: Sequence[HistoryEvent], catalog: Catalog, length: int, now: int) -> ModelInputs:
-    """Encode the last `length` known events of one person; N is 1.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How much of a history a model reads.
+
+    Attributes:
+        longest: T, events at most.
+        shortest: positions at least; shorter histories are padded. `longest` for programs of fixed shapes.
+        step: a history longer than T is read from an event whose number is a multiple of this, so that between two
+            steps histories only grow, and a model that remembers can go on; at 1 the last T events are read.
+    """
+
+    longest: int
+    shortest: int = 2
+    step: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            HistoryInvalid: one is outside its range.
+        """
+        if not 1 <= self.shortest <= self.longest or not 1 <= self.step <= self.longest:
+            raise HistoryInvalid(
+                f"a model reads 1 <= shortest <= longest events, in steps of at most that many; got {self}"
+            )
+
+    def start(self, events: int) -> int:
+        """The number of the first event that is read of a history of so many."""
+        return max(0, -(-(events - self.longest) // self.step) * self.step)
+
+
+def encode_history(
+    events: Sequence[HistoryEvent], catalog: Catalog, reading: Reading, now: int, *, earlier: int = 0
+) -> ModelInputs:
+    """Encode what a model reads of one person's history; N is 1.
 
     Args:
         events: in time order; items the catalog does not hold are dropped and counted.
         catalog: of the model that will read this.
-        length: T of the model.
+        reading: of the model.
         now: Unix seconds of the request.
+        earlier: how many events came before those given, which are at least the last `reading.longest` then.
 
     Raises:
         HistoryInvalid: an event has no usable action or time.
     """
-    if length < 1:
-        raise HistoryInvalid(f"the model's history length must be at least 1, got {length}")
-    known = [event for event in events if event.item in catalog]
-    kept = known[-length:]
+    found = [(catalog.row_of(event.item), event) for event in events]
+    known = [(row, event) for row, event in found if row >= 0]
+    kept = known[max(0, reading.start(earlier + len(known)) - earlier) :]
+    length = max(len(kept), reading.shortest)
     rows = np.full((1, length), PAD_ROW, dtype=np.int64)
     actions = np.zeros((1, length), dtype=np.int64)
     at = np.zeros((1, length), dtype=np.int64)
     if kept:
-        rows[0, -len(kept) :] = [catalog.index_of(event.item) for event in kept]
-        actions[0, -len(kept) :] = [int(event.action) for event in kept]
-        at[0, -len(kept) :] = [_checked_time(event.at) for event in kept]
+        rows[0, -len(kept) :] = [row for row, _ in kept]
+        actions[0, -len(kept) :] = [int(event.action) for _, event in kept]
+        at[0, -len(kept) :] = [_checked_time(event.at) for _, event in kept]
     inputs = encode_batch(rows, actions, at, np.array([_checked_time(now)], dtype=np.int64), catalog)
     return replace(inputs, dropped=len(events) - len(known))
 

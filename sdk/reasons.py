@@ -30,7 +30,7 @@ def history_reason(catalog: Catalog, item: int, events: Sequence[StoredEvent], t
     rows = np.fromiter((row for row in liked if row != item), dtype=np.int64)
     if len(rows) == 0:
         return Reason(ReasonKind.HISTORY, "the model's guess before it knows you")
-    same = np.cumprod(catalog.codes[rows] == catalog.codes[item], axis=1).sum(axis=1)
+    same = np.cumprod(catalog.codes_of(rows) == catalog.codes_of(np.array(item)), axis=1).sum(axis=1)
     near = rows[same == same.max()][:_SHOWN] if same.max() > 0 else rows[:0]
     if len(near) == 0:
         return Reason(ReasonKind.HISTORY, f"fits the sequence of your last {len(events)} events")

@@ -17,9 +17,8 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from device_runtime import Action, Bundle, HistoryEvent, ModelRanker
+from device_runtime import Action, Bundle, HistoryEvent, ModelRanker, RowFilter
 from p2p import Identity, NodeStatus, PeerId, item_key
 from sdk.blending import BlendConfig, Blended, blend
 from sdk.device_folder import DeviceFolder
@@ -233,8 +232,7 @@ class Recommender:
             if any(event.item == item for event in events):
                 reasons.append(Reason(ReasonKind.SEEN, "it is in your history", items=(item,)))
             recent = events[-self._ranker.history_length :]
-            everything = np.ones(len(self._ranker.catalog), dtype=bool)
-            if row in self._model_rows(recent, _DEPTH, everything, None):
+            if row in self._model_rows(events, _DEPTH, RowFilter.of(len(self._ranker.catalog)), None):
                 reasons.append(history_reason(self._ranker.catalog, row, recent, self._title))
             reasons += self._peer_reasons(row, view)
             nothing = Reason(ReasonKind.NONE, "neither your history nor a peer you trust points to it")
@@ -386,19 +384,16 @@ class Recommender:
             self._store.set_opinion(Opinion(known, level, int(self._clock())))
             self._own_changed = True
 
-    def _allowed(self, exclude_seen: bool) -> NDArray[np.bool_]:
-        allowed = np.ones(len(self._ranker.catalog.ids), dtype=bool)
-        if exclude_seen:
-            seen = self._store.items()
-            allowed[[self._ranker.catalog.index_of(i) for i in seen if i in self._ranker.catalog]] = False
-        return allowed
+    def _allowed(self, exclude_seen: bool) -> RowFilter:
+        catalog = self._ranker.catalog
+        seen = [catalog.row_of(item) for item in self._store.items()] if exclude_seen else []
+        return RowFilter.of(len(catalog), excluded=np.array(seen, np.int64))
 
-    def _model_rows(
-        self, events: Sequence[StoredEvent], k: int, allowed: NDArray[np.bool_], now: int | None
-    ) -> list[int]:
+    def _model_rows(self, events: Sequence[StoredEvent], k: int, allowed: RowFilter, now: int | None) -> list[int]:
         history = [HistoryEvent(e.item, Action(e.action), e.at) for e in events]
         asked = int(self._clock()) if now is None else now
-        return [row for row, _ in self._ranker.rank_rows(history, k, now=asked, allowed=allowed)]
+        earlier = self._store.count_events() - len(events)
+        return [row for row, _ in self._ranker.rank_rows(history, k, now=asked, allowed=allowed, earlier=earlier)]
 
     def _view(self) -> SocialView:
         if self._own_changed:
@@ -406,9 +401,11 @@ class Recommender:
             self._own_changed = False
         return self._social.view()
 
-    def _peer_rows(self, view: SocialView, allowed: NDArray[np.bool_]) -> list[int]:
-        rows = (self._row_of_key.get(key) for key, score in view.item_scores.items() if score.n_supporters)
-        return [row for row in rows if row is not None and allowed[row]]
+    def _peer_rows(self, view: SocialView, allowed: RowFilter) -> list[int]:
+        found = (self._row_of_key.get(key) for key, score in view.item_scores.items() if score.n_supporters)
+        rows = np.array([row for row in found if row is not None], np.int64)
+        kept: list[int] = rows[allowed.has(rows)].tolist()
+        return kept
 
     def _peer_reasons(self, row: int, view: SocialView) -> list[Reason]:
         key = item_key(self.namespace, self._ranker.catalog.ids[row])
@@ -431,5 +428,4 @@ class Recommender:
         )
 
     def _title(self, row: int) -> str:
-        titles = self._ranker.catalog.titles
-        return titles[row] if titles and titles[row] else self._ranker.catalog.ids[row]
+        return self._ranker.catalog.title_of(row)

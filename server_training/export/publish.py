@@ -23,7 +23,7 @@ from server_training.errors import ConfigInvalid
 from server_training.export.lower import lower_xnnpack
 from server_training.export.quantize import Quantization, quantized
 from server_training.export.verify import VerifyLimits, VerifyReport, verify
-from server_training.models.methods import methods_of
+from server_training.models.methods import shape_of, window_step
 from server_training.training.run_folder import Run
 
 _DAY_S = 86_400
@@ -112,7 +112,7 @@ def export_run(run: Run, out: Path, config: ExportConfig, progress: Callable[[in
 
 
 def _manifest(run: Run, config: ExportConfig, report: VerifyReport, contents: dict[str, bytes]) -> Manifest:
-    now = int(time.time())
+    now, shape = int(time.time()), shape_of(run.model, config.beam_width)
     return Manifest(
         model_version=config.model_version,
         created_at=now,
@@ -120,15 +120,10 @@ def _manifest(run: Run, config: ExportConfig, report: VerifyReport, contents: di
         runtime=f"executorch {importlib.metadata.version('executorch')}",
         backend="xnnpack",
         quantization=config.quantization,
-        head=run.model.config.head,
-        methods=tuple(methods_of(run.model, config.beam_width)),
-        history_length=run.model.config.history_length,
-        beam_width=config.beam_width,
-        levels=run.catalog.levels,
-        codebook_size=run.catalog.codebook_size,
-        features=len(run.catalog.scales),
+        methods=shape.methods(),
+        window_step=window_step(run.model),
         n_items=len(run.catalog),
-        state_width=run.model.config.width,
+        **asdict(shape),
         catalog_namespace=config.namespace,
         metrics=_metrics(report),
         training_data=TrainingData(config.data_name, config.data_licence, run.split.data.sha256),

@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from device_runtime import N_ACTIONS, Catalog, ItemSearch, Session
+from device_runtime import N_ACTIONS, Catalog, ItemSearch, RowFilter, Session
 from server_training.data.split import Split, Stage
 from server_training.errors import ExportRefused
 from server_training.evaluation.full_ranking import EvalResult, evaluate_topk
 from server_training.evaluation.scorer import ModelScorer
-from server_training.models.methods import methods_of
+from server_training.models.methods import methods_of, shape_of, window_step
 from server_training.models.recommender import GenerativeRecommender
 from server_training.training.windows import Windows, catalog_rows, history_windows
 
@@ -77,10 +77,10 @@ def verify(
     Raises:
         ExportRefused: a limit is exceeded; nothing may be published then.
     """
-    windows = history_windows(split, Stage.TEST, catalog, model.config.history_length)
+    windows = history_windows(split, Stage.TEST, catalog, model.config.history_length, window_step(model))
     drift = _largest_difference(session, quantized, windows, catalog, beam_width)
     drift_float = _largest_difference(session, model, windows, catalog, beam_width)
-    search = ItemSearch(session, catalog, model.config.head, model.config.width, beam_width)
+    search = ItemSearch(session, catalog, shape_of(model, beam_width))
     lists = _device_lists(search, catalog, split, windows, progress)
     device = evaluate_topk(lists, split)
     exact_lists, exact = _exact(model, catalog, split)
@@ -146,9 +146,8 @@ def _device_lists(
     item_of_row = np.argsort(row_of_item)
     lists = np.full((len(windows), TOP), -1, dtype=np.int64)
     for number, user in enumerate(split.users(Stage.TEST).tolist()):
-        allowed = np.ones(len(catalog), dtype=bool)
-        allowed[row_of_item[split.data.items[split.history(user, Stage.TEST)]]] = False
-        found = search(windows.inputs(number, catalog), TOP, allowed)
+        seen = row_of_item[split.data.items[split.history(user, Stage.TEST)]]
+        found = search(windows.inputs(number, catalog), TOP, RowFilter.of(len(catalog), excluded=seen))
         lists[number, : len(found.rows)] = item_of_row[found.rows]
         progress(number + 1, len(windows))
     return lists

@@ -10,8 +10,8 @@ retrieve-rank   ... (query [1,d], states [1,t,d]);  items(...) -> (keys [I,d], v
 ==============  ===========================================================================================
 
 Backbones that remember give one output more, the memory [1,S,t,d], and one method more:
-extend(codes [1,2,L], features [1,2,R], actions [1,2], gaps [1,2], past ages [1,p], ages [1,2], memory [1,S,p,d]) -> what
-encode gives, for the newest two of p + 2 events.
+extend(codes [1,2,L], features [1,2,R], actions [1,2], gaps [1,2], past ages [1,p], ages [1,2], memory [1,S,p,d]) ->
+what encode gives, for the newest two of p + 2 events.
 
 Every index is clamped to its table inside the program: ExecuTorch's int8 embedding kernels abort the process otherwise.
 """
@@ -24,8 +24,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from device_runtime import ITEMS_AT_ONCE, N_ACTIONS, N_GAPS
-from server_training.models.backbones import RESUMED
+from device_runtime import ITEMS_AT_ONCE, N_ACTIONS, N_GAPS, RESUMED, ModelShape
 from server_training.models.heads import AutoregressiveHead, ParallelHead, RetrievalHead, RetrieveRankHead
 from server_training.models.recommender import GenerativeRecommender
 
@@ -47,10 +46,35 @@ class Method:
     varying: tuple[Mapping[int, str], ...] = field(default=())
 
 
-def lengths_of(model: GenerativeRecommender, beam_width: int) -> dict[str, tuple[int, int]]:
+def shape_of(model: GenerativeRecommender, beam_width: int) -> ModelShape:
+    """Return the sizes that the manifest states, for a program whose lengths vary as far as they can."""
+    c = model.config
+    return ModelShape(
+        head=c.head,
+        history_length=c.history_length,
+        shortest_history=min(SHORTEST, c.history_length),
+        beam_width=beam_width,
+        least_beam=min(SHORTEST, beam_width),
+        levels=c.levels,
+        codebook_size=c.codebook_size,
+        features=c.features,
+        state_width=c.width,
+        memory_rows=2 * c.layers if remembers(model) else 0,
+    )
+
+
+def window_step(model: GenerativeRecommender) -> int:
+    """In what steps the window moves over a history longer than it, see `device_runtime.Reading`."""
+    return max(1, model.config.history_length // 8) if remembers(model) else 1
+
+
+def lengths_of(shape: ModelShape) -> dict[str, tuple[int, int]]:
     """Return the least and most of every varying length, by name: t events, p events remembered, b hypotheses."""
-    longest = model.config.history_length
-    return {"t": (SHORTEST, longest), "p": (SHORTEST, longest - RESUMED), "b": (SHORTEST, beam_width)}
+    most = shape.history_length
+    lengths = {"t": (shape.shortest_history, most), "b": (shape.least_beam, shape.beam_width)}
+    if shape.memory_rows:
+        lengths["p"] = (SHORTEST, most - RESUMED)
+    return {name: (least, longest) for name, (least, longest) in lengths.items() if least < longest}
 
 
 def remembers(model: GenerativeRecommender) -> bool:
@@ -115,8 +139,8 @@ class _Encode(nn.Module):
     def forward(
         self, codes: Tensor, features: Tensor, actions: Tensor, gaps: Tensor, ages: Tensor
     ) -> tuple[Tensor, ...]:
-        inside = _inside(self.model, codes, actions, gaps)
-        states, remembered = self.model.remembering(inside[0], features, *inside[1:], ages)
+        codes, actions, gaps = _inside(self.model, codes, actions, gaps)
+        states, remembered = self.model.remembering(codes, features, actions, gaps, ages)
         found = _read(self.model, states)
         return (*found, torch.stack(remembered, dim=1)) if self.remembers else found
 
@@ -138,9 +162,9 @@ class _Extend(nn.Module):
         ages: Tensor,
         past: Tensor,
     ) -> tuple[Tensor, ...]:
-        inside = _inside(self.model, codes, actions, gaps)
+        codes, actions, gaps = _inside(self.model, codes, actions, gaps)
         every = torch.cat([past_ages, ages], dim=1)
-        states, remembered = self.model.resumed(inside[0], features, *inside[1:], every, past)
+        states, remembered = self.model.resumed(codes, features, actions, gaps, every, past)
         return (*_read(self.model, states), torch.stack(remembered, dim=1))
 
 
@@ -186,7 +210,9 @@ class _Rank(nn.Module):
         return corrections
 
 
-def _inside(model: GenerativeRecommender, codes: Tensor, actions: Tensor, gaps: Tensor) -> tuple[Tensor, ...]:
+def _inside(
+    model: GenerativeRecommender, codes: Tensor, actions: Tensor, gaps: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Indices as they are where they are valid, and valid ones elsewhere."""
     c = model.config
     return codes.clamp(0, c.codebook_size), actions.clamp(0, N_ACTIONS - 1), gaps.clamp(0, N_GAPS - 1)

@@ -90,7 +90,10 @@ class GenerativeRecommender(nn.Module):
         """The states of the newest `RESUMED` = R events, given what was remembered of those before them.
 
         Args:
-            codes, features, actions, gaps: [1, R, ...], of the newest events, none of them padding.
+            codes: int64 [1, R, L], of the newest events, none of them padding.
+            features: float32 [1, R, F].
+            actions: int64 [1, R].
+            gaps: int64 [1, R].
             ages: int64 [1, P + R], of all events.
             past: [1, 2 * layers, P, d], what `remembering` gave for the others, stacked.
 

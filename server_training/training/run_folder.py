@@ -1,7 +1,7 @@
 """The folder of one training run: which data, which semantic IDs, which settings, which weights.
 
 run.json         settings, data folder and hash, tokenizer report
-catalog.msgpack  items, semantic IDs, features and titles, in the device's format
+catalog.bin      items, semantic IDs, features and titles, in the device's format
 tokenizer.npz    codebooks, to give new items IDs without retraining
 checkpoint.pt    latest step, to resume from (a folder when the model is sharded)
 model.pt         best weights
@@ -42,7 +42,7 @@ from server_training.training.train import TrainingObserver, TrainResult, train
 from server_training.training.windows import catalog_rows
 
 RUN_FILE = "run.json"
-CATALOG_FILE = "catalog.msgpack"
+CATALOG_FILE = "catalog.bin"
 TOKENIZER_FILE = "tokenizer.npz"
 EVALUATION_FILE = "evaluation.json"
 

@@ -73,11 +73,12 @@ class Windows:
             torch.from_numpy(np.where(real, seconds_before(now[:, None], self.at[safe]), 0)),
         )
 
-    def inputs(self, window: int, catalog: Catalog) -> ModelInputs:
-        """One window as the device encodes it, by the device's own code."""
+    def inputs(self, window: int, catalog: Catalog, shortest: int = 2) -> ModelInputs:
+        """One window as the device encodes it, by the device's own code, padded to `shortest` positions."""
         start, stop = int(self.starts[window]), int(self.stops[window])
-        place = slice(self.length - (stop - start), self.length)
-        rows, actions, at = (np.full((1, self.length), fill, np.int64) for fill in (PAD, 0, 0))
+        length = max(shortest, stop - start)
+        place = slice(length - (stop - start), length)
+        rows, actions, at = (np.full((1, length), fill, np.int64) for fill in (PAD, 0, 0))
         rows[0, place], actions[0, place] = self.events[start:stop], self.actions[start:stop]
         at[0, place] = self.at[start:stop]
         return encode_batch(rows, actions, at, self.at[[min(stop, len(self.at) - 1)]], catalog)
@@ -109,10 +110,11 @@ def training_windows(split: Split, catalog: Catalog, length: int) -> Windows:
     return _windows(split.data, catalog, starts, stops, ends[owner], length)
 
 
-def history_windows(split: Split, stage: Stage, catalog: Catalog, length: int) -> Windows:
-    """One window per evaluated user: the history before the held-out event."""
+def history_windows(split: Split, stage: Stage, catalog: Catalog, length: int, step: int = 1) -> Windows:
+    """One window per evaluated user: the history before the held-out event, as `device_runtime.Reading` cuts it."""
     stops = split.target_events(stage)
-    starts = np.maximum(split.data.offsets[:-1][split.users(stage)], stops - length)
+    offsets = split.data.offsets[:-1][split.users(stage)]
+    starts = offsets + np.maximum(0, -(-(stops - offsets - length) // step) * step)
     return _windows(split.data, catalog, starts, stops, stops, length)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from device_runtime import (
     README_FILE,
     Catalog,
     Manifest,
+    ModelShape,
     PublisherKey,
     TrainingData,
     file_entries,
@@ -24,6 +25,7 @@ from device_runtime import (
 )
 
 LENGTH, LEVELS, SIZE, WIDTH, BEAM = 6, 3, 8, 16, 4
+SHAPE = ModelShape("autoregressive", LENGTH, 2, BEAM, 2, LEVELS, SIZE, 1, WIDTH, memory_rows=0)
 CREATED, EXPIRES = 1_700_000_000, 1_800_000_000
 
 
@@ -80,21 +82,16 @@ def manifest_for(catalog: Catalog) -> Callable[..., Manifest]:
             "runtime": "executorch 1.5.1",
             "backend": "xnnpack",
             "quantization": "fp32",
-            "methods": ("encode", "decode_1", "decode_2"),
-            "history_length": LENGTH,
-            "beam_width": BEAM,
-            "levels": LEVELS,
-            "codebook_size": SIZE,
-            "features": 1,
-            "head": "autoregressive",
+            "window_step": 1,
             "n_items": len(catalog),
-            "state_width": WIDTH,
             "catalog_namespace": "test",
             "metrics": {"recall@10": 0.5},
             "training_data": TrainingData("made up", "CC0", "0" * 64),
             "files": file_entries(contents),
         }
-        return Manifest(**(fields | changes))
+        sizes = {name: changes.pop(name) for name in asdict(SHAPE) if name in changes}
+        shape = replace(SHAPE, **sizes)
+        return Manifest(**({"methods": shape.methods()} | fields | asdict(shape) | changes))
 
     return make
 

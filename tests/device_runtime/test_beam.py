@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device_runtime import Action, Catalog, HistoryEvent, ModelFailed, beam_search, encode_history
+from device_runtime import Catalog, ModelFailed, RowFilter, beam_search
 
 WIDTH = 5
 
@@ -33,8 +33,9 @@ class RandomModel:
         if method == "encode":
             return self._state, self.logits(self._state, np.zeros((1, 0), np.int64))
         state, prefix = inputs
-        assert state.shape == (self._beam, WIDTH)
-        assert prefix.shape == (self._beam, int(method.removeprefix("decode_")))
+        assert 2 <= len(state) <= max(2, self._beam)
+        assert state.shape == (len(state), WIDTH)
+        assert prefix.shape == (len(state), int(method.removeprefix("decode_")))
         assert prefix.dtype == np.int64
         return (self.logits(state, prefix),)
 
@@ -61,8 +62,9 @@ def problems(draw: st.DrawFn) -> tuple[Catalog, np.ndarray[Any, Any], int]:
     return Catalog.build([str(i) for i in range(count)], codes, size), allowed, draw(st.integers(0, 2**32))
 
 
-def _inputs(catalog: Catalog) -> Any:
-    return encode_history([HistoryEvent("0", Action.LIKE, 5)], catalog, 3, 10)
+def _search(model: Any, catalog: Catalog, *, allowed: Any = None, **options: int) -> Any:
+    chosen = None if allowed is None else RowFilter.of(len(catalog), allowed)
+    return beam_search(model, model.run("encode"), catalog, allowed=chosen, **options)
 
 
 @settings(deadline=None)
@@ -71,9 +73,8 @@ def test_a_wide_beam_finds_exactly_the_best(problem: tuple[Catalog, Any, int], f
     catalog, allowed, seed = problem
     model = RandomModel(catalog, len(catalog), seed)
     allowed = allowed if filtered else np.ones(len(catalog), dtype=bool)
-    found = beam_search(
+    found = _search(
         model,
-        _inputs(catalog),
         catalog,
         k=len(catalog),
         beam_width=len(catalog),
@@ -96,7 +97,7 @@ def test_a_narrow_beam_gives_k_valid_distinct_sorted_items(
     catalog, allowed, seed = problem
     k = data.draw(st.integers(1, beam_width))
     model = RandomModel(catalog, beam_width, seed)
-    found = beam_search(model, _inputs(catalog), catalog, k=k, beam_width=beam_width, allowed=allowed)
+    found = _search(model, catalog, k=k, beam_width=beam_width, allowed=allowed)
     assert len(found.rows) == min(k, allowed.sum())
     assert len(set(found.rows.tolist())) == len(found.rows)
     assert allowed[found.rows].all()
@@ -110,8 +111,8 @@ def test_a_filter_does_not_change_the_probabilities_of_the_others(problem: tuple
     catalog, allowed, seed = problem
     n = len(catalog)
     model = RandomModel(catalog, n, seed)
-    everything = beam_search(model, _inputs(catalog), catalog, k=n, beam_width=n)
-    filtered = beam_search(model, _inputs(catalog), catalog, k=n, beam_width=n, allowed=allowed)
+    everything = _search(model, catalog, k=n, beam_width=n)
+    filtered = _search(model, catalog, k=n, beam_width=n, allowed=allowed)
     kept = allowed[everything.rows]
     np.testing.assert_array_equal(filtered.rows, everything.rows[kept])
     np.testing.assert_array_equal(filtered.log_probs, everything.log_probs[kept])
@@ -130,10 +131,10 @@ class Halving:
 def test_equal_items_come_in_row_order(beam_width: int) -> None:
     """All four items have probability 1/4, the two in the middle through the better prefix."""
     catalog = Catalog.build(list("0123"), [[0, 0], [1, 0], [1, 1], [2, 0]], 3)
-    found = beam_search(Halving(), _inputs(catalog), catalog, k=4, beam_width=beam_width)
+    found = _search(Halving(), catalog, k=4, beam_width=beam_width)
     assert len(set(found.log_probs.tolist())) == 1
     assert found.rows.tolist() == [0, 1, 2, 3]
-    found = beam_search(Halving(), _inputs(catalog), catalog, k=3, beam_width=beam_width)
+    found = _search(Halving(), catalog, k=3, beam_width=beam_width)
     assert found.rows.tolist() == [0, 1, 2]
 
 
@@ -165,12 +166,12 @@ GOOD = np.zeros((1, WIDTH), np.float32)
 )
 def test_unusable_answers_of_a_model_are_named(answers: Any) -> None:
     with pytest.raises(ModelFailed):
-        beam_search(Answering(*answers), _inputs(TWO), TWO, k=1, beam_width=2)
+        _search(Answering(*answers), TWO, k=1, beam_width=2)
 
 
 def test_extreme_logits_stay_numbers() -> None:
     logits = np.array([[3e38, 0, -3e38, 0]], np.float32)
-    found = beam_search(Answering(GOOD, logits), _inputs(TWO), TWO, k=2, beam_width=2)
+    found = _search(Answering(GOOD, logits), TWO, k=2, beam_width=2)
     assert found.rows.tolist() == [0, 1]
     assert not np.isnan(found.log_probs).any()
 
@@ -178,11 +179,21 @@ def test_extreme_logits_stay_numbers() -> None:
 @pytest.mark.parametrize("k", [0, 3])
 def test_k_is_bounded_by_the_beam(k: int) -> None:
     with pytest.raises(ModelFailed, match="beam width 2"):
-        beam_search(Answering(GOOD, np.zeros((1, 4), np.float32)), _inputs(TWO), TWO, k=k, beam_width=2)
+        _search(Answering(GOOD, np.zeros((1, 4), np.float32)), TWO, k=k, beam_width=2)
 
 
-@pytest.mark.parametrize("allowed", [np.ones(3, bool), np.ones(2, np.int64), np.ones((2, 1), bool)])
-def test_a_filter_has_one_boolean_per_row(allowed: Any) -> None:
-    model = Answering(GOOD, np.zeros((1, 4), np.float32))
-    with pytest.raises(ModelFailed, match="allowed must be bool"):
-        beam_search(model, _inputs(TWO), TWO, k=1, beam_width=2, allowed=allowed)
+class Fixed(RandomModel):
+    """A model whose program takes a full beam only."""
+
+    def run(self, method: str, *inputs: Any) -> Any:
+        assert method == "encode" or len(inputs[0]) == self._beam
+        return super().run(method, *inputs)
+
+
+@given(problems())
+def test_a_program_of_fixed_width_is_given_full_beams_and_finds_the_same(problem: tuple[Catalog, Any, int]) -> None:
+    catalog, _, seed = problem
+    varying = _search(RandomModel(catalog, 9, seed), catalog, k=9, beam_width=9)
+    fixed = _search(Fixed(catalog, 9, seed), catalog, k=9, beam_width=9, least_width=9)
+    np.testing.assert_array_equal(varying.rows, fixed.rows)
+    np.testing.assert_allclose(varying.log_probs, fixed.log_probs, rtol=1e-6)

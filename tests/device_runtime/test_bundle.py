@@ -54,7 +54,7 @@ def _refused(path: Path, key: PublisherKey, error: type[BundleError], match: str
 def test_a_signed_bundle_opens(bundle_path: Path, publisher: PublisherKey, catalog: Catalog) -> None:
     bundle = _open(bundle_path, publisher, minimum_version=3)
     assert bundle.model == (bundle_path / MODEL_FILE).read_bytes()
-    assert bundle.catalog.ids == catalog.ids
+    assert list(bundle.catalog.ids) == list(catalog.ids)
     assert bundle.manifest.model_version == 3
 
 

@@ -16,6 +16,8 @@ from device_runtime import (
     ItemVectors,
     ModelFailed,
     ModelInputs,
+    Reading,
+    RowFilter,
     encode_history,
     search_by_codes,
     search_by_vectors,
@@ -30,7 +32,7 @@ def _catalog(n: int) -> Catalog:
 
 
 def _inputs(catalog: Catalog) -> ModelInputs:
-    return encode_history([HistoryEvent("i0", Action.VIEW, 5)], catalog, LENGTH, 9)
+    return encode_history([HistoryEvent("i0", Action.VIEW, 5)], catalog, Reading(LENGTH, LENGTH), 9)
 
 
 class Model:
@@ -86,7 +88,16 @@ def test_dot_products_give_the_best_allowed_items(seed: int, n: int, k: int, coa
     catalog, model = _catalog(n), Model(seed, coarse=coarse)
     allowed = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     items = ItemVectors(model, catalog, WIDTH, ranked=False)
-    found = search_by_vectors(model, _inputs(catalog), items, catalog, k=k, candidates=9, allowed=allowed)
+    found = search_by_vectors(
+        model,
+        model.run("encode"),
+        _inputs(catalog),
+        items,
+        catalog,
+        k=k,
+        candidates=9,
+        allowed=RowFilter.of(n, allowed),
+    )
     exact = _log_softmax(items.keys @ model.query[0])
     assert len(found.rows) == min(k, allowed.sum())
     assert set(found.rows) <= set(np.flatnonzero(allowed))
@@ -99,7 +110,7 @@ def test_dot_products_give_the_best_allowed_items(seed: int, n: int, k: int, coa
 def test_codes_give_the_best_allowed_items(seed: int, n: int, k: int, coarse: bool, data: st.DataObject) -> None:
     catalog, model = _catalog(n), Codes(seed, coarse=coarse)
     allowed = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
-    found = search_by_codes(model, _inputs(catalog), catalog, k=k, allowed=allowed)
+    found = search_by_codes(model.run("encode"), _inputs(catalog), catalog, k=k, allowed=RowFilter.of(n, allowed))
     exact = _log_softmax(
         np.array([sum(model.codes[0, level, c] for level, c in enumerate(row)) for row in catalog.codes])
     )
@@ -112,7 +123,7 @@ def test_codes_give_the_best_allowed_items(seed: int, n: int, k: int, coarse: bo
 def test_a_ranker_reorders_the_candidates_and_keeps_their_probability(seed: int, n: int, k: int) -> None:
     catalog, model = _catalog(n), Model(seed, ranked=True)
     items = ItemVectors(model, catalog, WIDTH, ranked=True)
-    found = search_by_vectors(model, _inputs(catalog), items, catalog, k=k, candidates=CANDIDATES)
+    found = search_by_vectors(model, model.run("encode"), _inputs(catalog), items, catalog, k=k, candidates=CANDIDATES)
     retrieved = _log_softmax(items.keys @ model.query[0])
     rows = np.argsort(-retrieved, kind="stable")[:CANDIDATES]
     corrected = retrieved[rows] + model.correction(items.vectors[rows])
@@ -129,30 +140,24 @@ def test_more_items_than_one_block_are_all_there() -> None:
     np.testing.assert_allclose(items.keys, model.vectors(catalog.codes, np.zeros((600, 1))), rtol=1e-6)
 
 
-@pytest.mark.parametrize("allowed", [np.ones(3, bool), np.ones(10, np.int64)])
-def test_a_filter_of_the_wrong_kind_is_refused(allowed: Any) -> None:
-    catalog, model = _catalog(10), Model(0)
-    with pytest.raises(ModelFailed, match="one per catalog row"):
-        search_by_codes(Codes(0), _inputs(catalog), catalog, k=2, allowed=allowed)
-    items = ItemVectors(model, catalog, WIDTH, ranked=False)
-    with pytest.raises(ModelFailed, match="one per catalog row"):
-        search_by_vectors(model, _inputs(catalog), items, catalog, k=2, candidates=3, allowed=allowed)
-
-
 @pytest.mark.parametrize("k", [0, -1])
 def test_no_items_cannot_be_asked_for(k: int) -> None:
     catalog = _catalog(10)
     with pytest.raises(ModelFailed, match="at least 1"):
-        search_by_codes(Codes(0), _inputs(catalog), catalog, k=k)
+        search_by_codes(Codes(0).run("encode"), _inputs(catalog), catalog, k=k)
 
 
 def test_a_ranker_cannot_give_more_than_its_candidates() -> None:
     catalog, model = _catalog(10), Model(0, ranked=True)
     items = ItemVectors(model, catalog, WIDTH, ranked=True)
     with pytest.raises(ModelFailed, match="6 candidates"):
-        search_by_vectors(model, _inputs(catalog), items, catalog, k=7, candidates=6)
-    nothing = np.zeros(10, bool)
-    assert not len(search_by_vectors(model, _inputs(catalog), items, catalog, k=2, candidates=6, allowed=nothing).rows)
+        search_by_vectors(model, model.run("encode"), _inputs(catalog), items, catalog, k=7, candidates=6)
+    nothing = RowFilter.of(10, np.zeros(10, bool))
+    assert not len(
+        search_by_vectors(
+            model, model.run("encode"), _inputs(catalog), items, catalog, k=2, candidates=6, allowed=nothing
+        ).rows
+    )
 
 
 @pytest.mark.parametrize("answer", [(), (np.zeros((1, 3, SIZE)),), (np.full((1, 3, SIZE), np.nan, np.float32),)])
@@ -163,6 +168,6 @@ def test_nonsense_from_the_model_is_refused(answer: tuple[Any, ...]) -> None:
 
     catalog = _catalog(10)
     with pytest.raises(ModelFailed):
-        search_by_codes(Broken(0), _inputs(catalog), catalog, k=2)
+        search_by_codes(Broken(0).run("encode"), _inputs(catalog), catalog, k=2)
     with pytest.raises(ModelFailed):
         ItemVectors(Broken(0), catalog, WIDTH, ranked=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -18,39 +19,56 @@ from device_runtime import (
     FileEntry,
     Manifest,
     ManifestInvalid,
+    ModelShape,
     TrainingData,
 )
 
 names = st.text(min_size=1, max_size=20)
 hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
 entries = st.builds(FileEntry, sha256=hashes, bytes=st.integers(0, 1 << 30))
-manifests = st.builds(
-    Manifest,
-    model_version=st.integers(1, 1 << 31),
-    created_at=st.integers(0, 1 << 33),
-    expires_at=st.integers(0, 1 << 33),
-    runtime=names,
-    backend=names,
-    quantization=names,
-    head=st.sampled_from(HEADS),
-    features=st.integers(1, 1024),
-    methods=st.lists(names, min_size=1, max_size=4).map(tuple),
-    history_length=st.integers(1, 1000),
-    beam_width=st.integers(1, 1000),
-    levels=st.integers(1, 8),
-    codebook_size=st.integers(1, 4096),
-    n_items=st.integers(1, 1_000_000),
-    state_width=st.integers(1, 1000),
-    catalog_namespace=names,
-    metrics=st.dictionaries(
-        names, st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(1 << 52), 1 << 52), max_size=3
-    ),
-    training_data=st.builds(TrainingData, name=names, licence=names, sha256=hashes),
-    files=st.fixed_dictionaries({MODEL_FILE: entries, CATALOG_FILE: entries}, optional={"README.md": entries}),
-)
 
 
-@given(manifests)
+@st.composite
+def shapes(draw: st.DrawFn) -> ModelShape:
+    longest, widest = draw(st.integers(1, 1000)), draw(st.integers(1, 1000))
+    return ModelShape(
+        head=draw(st.sampled_from(HEADS)),
+        history_length=longest,
+        shortest_history=draw(st.integers(1, longest)),
+        beam_width=widest,
+        least_beam=draw(st.integers(1, widest)),
+        levels=draw(st.integers(1, 8)),
+        codebook_size=draw(st.integers(1, 4096)),
+        features=draw(st.integers(1, 1024)),
+        state_width=draw(st.integers(1, 1000)),
+        memory_rows=draw(st.sampled_from([0, 4])) if longest > 4 else 0,
+    )
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> Manifest:
+    shape = draw(shapes())
+    number = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(1 << 52), 1 << 52)
+    files = st.fixed_dictionaries({MODEL_FILE: entries, CATALOG_FILE: entries}, optional={"README.md": entries})
+    return Manifest(
+        model_version=draw(st.integers(1, 1 << 31)),
+        created_at=draw(st.integers(0, 1 << 33)),
+        expires_at=draw(st.integers(0, 1 << 33)),
+        runtime=draw(names),
+        backend=draw(names),
+        quantization=draw(names),
+        methods=shape.methods(),
+        window_step=draw(st.integers(1, shape.history_length)),
+        n_items=draw(st.integers(1, 1_000_000)),
+        catalog_namespace=draw(names),
+        metrics=draw(st.dictionaries(names, number, max_size=3)),
+        training_data=draw(st.builds(TrainingData, name=names, licence=names, sha256=hashes)),
+        files=draw(files),
+        **asdict(shape),
+    )
+
+
+@given(manifests())
 def test_round_trip(manifest: Manifest) -> None:
     raw = manifest.to_bytes()
     assert raw.isascii()
@@ -65,7 +83,7 @@ def test_random_bytes_are_refused(data: bytes) -> None:
         Manifest.from_bytes(data)
 
 
-@given(manifests, st.data())
+@given(manifests(), st.data())
 def test_damaged_bytes_are_refused_or_are_another_manifest(manifest: Manifest, data: st.DataObject) -> None:
     damaged = bytearray(manifest.to_bytes())
     damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
@@ -162,6 +180,18 @@ def test_only_plain_file_names(manifest_for: Callable[..., Manifest], name: str)
         ("levels", 9),
         ("codebook_size", 4097),
         ("beam_width", 0),
+        ("shortest_history", 7),
+        ("window_step", 7),
+        ("least_beam", 5),
+        ("memory_rows", 1024),
+        ("memory_rows", -1),
+        ("methods", {}),
+        ("methods", {"encode": {"inputs": ["int64[1,t]"], "outputs": ["float32[1,16]"]}}),
+        ("methods", {"encode": {"inputs": ["int64[1,q]"], "outputs": []}}),
+        ("methods", {"encode": {"inputs": ["text[1]"], "outputs": []}}),
+        ("methods", {"encode": {"inputs": [3], "outputs": []}}),
+        ("methods", {"encode": {"inputs": ["int64[1]"] * 17, "outputs": []}}),
+        ("methods", {"encode": ["int64[1]"]}),
     ],
 )
 def test_each_rule_is_checked(manifest_for: Callable[..., Manifest], place: str, value: object) -> None:

@@ -21,8 +21,9 @@ from device_runtime import (
     ModelFailed,
     ModelRanker,
     PublisherKey,
+    Reading,
+    RowFilter,
     encode_history,
-    expected_methods,
     sign_bundle,
     write_bundle,
 )
@@ -60,7 +61,7 @@ def _exact(exported: Any, catalog: Catalog, history: list[HistoryEvent]) -> np.n
     """Log-probability of every item by PyTorch, item by item."""
     import torch
 
-    inputs = encode_history(history, catalog, 6, NOW)
+    inputs = encode_history(history, catalog, Reading(6), NOW)
     result = np.zeros(len(catalog))
     with torch.no_grad():
         state, first = exported.modules["encode"](*(torch.from_numpy(a) for a in inputs.arrays()))
@@ -88,8 +89,7 @@ def test_log_probabilities_are_those_of_pytorch(
 
 def test_a_filter_keeps_items_out(ranker: ModelRanker, catalog: Catalog) -> None:
     best = [item for item, _ in ranker.rank(HISTORY, 4, now=NOW)]
-    allowed = np.ones(len(catalog), dtype=bool)
-    allowed[[catalog.index_of(item) for item in best]] = False
+    allowed = RowFilter.of(len(catalog), excluded=np.array([catalog.index_of(item) for item in best]))
     others = [item for item, _ in ranker.rank(HISTORY, 4, now=NOW, allowed=allowed)]
     assert len(others) == 4
     assert set(others).isdisjoint(best)
@@ -110,6 +110,17 @@ def test_unknown_items_are_ignored(ranker: ModelRanker) -> None:
 def test_a_program_of_other_shapes_is_refused(make_bundle: Callable[..., Bundle], changes: dict[str, int]) -> None:
     with pytest.raises(ModelFailed, match="manifest"):
         ModelRanker.open(make_bundle(**changes))
+
+
+def test_a_filter_for_another_catalog_is_refused(ranker: ModelRanker, catalog: Catalog) -> None:
+    with pytest.raises(ModelFailed, match=r"the filter is for 3 rows, the catalog has 40"):
+        ranker.rank(HISTORY, 4, now=NOW, allowed=RowFilter.of(3))
+
+
+def test_a_narrower_beam_is_a_choice_of_the_caller(ranker: ModelRanker) -> None:
+    assert len(ranker.rank_rows(HISTORY, 1, now=NOW, beam=2)) == 1
+    assert len(ranker.rank_rows(HISTORY, 3, now=NOW, beam=2)) == 3
+    assert ranker.rank_rows(HISTORY, 4, now=NOW, beam=99) == ranker.rank_rows(HISTORY, 4, now=NOW)
 
 
 def test_a_signed_file_that_is_no_program_is_refused(make_bundle: Callable[..., Bundle]) -> None:
@@ -137,7 +148,8 @@ def test_the_smoke_run_finds_a_program_that_answers_nonsense(
     make_bundle: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = make_bundle()
-    broken = _Broken(expected_methods(bundle.manifest))
+    m = bundle.manifest
+    broken = _Broken({name: m.shape.longest(shape) for name, shape in m.methods.items()})
     monkeypatch.setattr("device_runtime.ranker.open_session", lambda model, threads: broken)
     with pytest.raises(ModelFailed, match="not finite"):
         ModelRanker.open(bundle)

@@ -16,6 +16,7 @@ from device_runtime import (
     Catalog,
     HistoryEvent,
     HistoryInvalid,
+    Reading,
     encode_batch,
     encode_history,
     gap_buckets,
@@ -35,11 +36,37 @@ events = st.lists(
 ).map(lambda found: sorted(found, key=lambda event: event.at))
 
 
-@given(events, st.integers(1, 8))
-def test_positions_say_what_happened(history: list[HistoryEvent], length: int) -> None:
-    inputs = encode_history(history, CATALOG, length, NOW)
+readings = st.integers(1, 8).flatmap(
+    lambda longest: st.builds(Reading, st.just(longest), shortest=st.integers(1, longest), step=st.integers(1, longest))
+)
+
+
+@given(st.integers(0, 1000), readings)
+def test_a_window_moves_in_steps_and_holds_the_newest(events: int, reading: Reading) -> None:
+    start = reading.start(events)
+    assert start % reading.step == 0
+    assert min(events, reading.longest - reading.step + 1) <= events - start <= reading.longest
+    assert reading.start(events + 1) in (start, start + reading.step)
+
+
+@given(events, readings, st.integers(0, 20))
+def test_events_that_are_not_given_count_as_if_they_were(
+    history: list[HistoryEvent], reading: Reading, cut: int
+) -> None:
     known = [e for e in history if e.item in CATALOG]
-    kept = known[-length:]
+    earlier = max(0, min(cut, len(known) - reading.longest))
+    whole = encode_history(known, CATALOG, reading, NOW)
+    part = encode_history(known[earlier:], CATALOG, reading, NOW, earlier=earlier)
+    for one, other in zip(whole.arrays(), part.arrays(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@given(events, readings)
+def test_positions_say_what_happened(history: list[HistoryEvent], reading: Reading) -> None:
+    inputs = encode_history(history, CATALOG, reading, NOW)
+    known = [e for e in history if e.item in CATALOG]
+    kept = known[reading.start(len(known)) :]
+    length = max(reading.shortest, len(kept))
     assert inputs.dropped == len(history) - len(known)
     assert inputs.codes.shape == (1, length, 2)
     assert inputs.codes.dtype == inputs.actions.dtype == inputs.gaps.dtype == inputs.ages.dtype == np.int64
@@ -73,7 +100,7 @@ def test_a_batch_is_its_rows(histories: list[list[HistoryEvent]], length: int) -
             rows[n, i], actions[n, i], at[n, i] = CATALOG.index_of(event.item), event.action, event.at
     batch = encode_batch(rows, actions, at, np.full(len(histories), NOW), CATALOG)
     for n, history in enumerate(histories):
-        single = encode_history(history, CATALOG, length, NOW)
+        single = encode_history(history, CATALOG, Reading(length, length), NOW)
         for together, alone in zip(batch.arrays(), single.arrays(), strict=True):
             np.testing.assert_array_equal(together[n : n + 1], alone)
 
@@ -111,11 +138,12 @@ def test_rows_and_actions_out_of_range_are_refused(rows: list[int], actions: lis
 @pytest.mark.parametrize("at", [-1, 1 << 41, 1 << 70])
 def test_times_that_are_not_unix_seconds_are_refused(at: int) -> None:
     with pytest.raises(HistoryInvalid, match="Unix seconds"):
-        encode_history([HistoryEvent("i1", Action.VIEW, at)], CATALOG, 4, NOW)
+        encode_history([HistoryEvent("i1", Action.VIEW, at)], CATALOG, Reading(4), NOW)
     with pytest.raises(HistoryInvalid, match="Unix seconds"):
-        encode_history([], CATALOG, 4, at)
+        encode_history([], CATALOG, Reading(4), at)
 
 
-def test_a_history_has_a_length() -> None:
-    with pytest.raises(HistoryInvalid, match="at least 1"):
-        encode_history([], CATALOG, 0, NOW)
+@pytest.mark.parametrize("numbers", [(0, 0, 1), (3, 4, 1), (3, 0, 1), (3, 2, 0), (3, 2, 4)])
+def test_a_reading_has_sensible_numbers(numbers: tuple[int, int, int]) -> None:
+    with pytest.raises(HistoryInvalid, match="shortest"):
+        Reading(*numbers)

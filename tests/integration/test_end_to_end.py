@@ -81,7 +81,7 @@ def test_the_model_learned_the_made_pattern_and_the_device_runs_it_without_torch
         assert ana.runtime == "native"
 
 
-@pytest.mark.parametrize("name", ["model.pte", "catalog.msgpack", "manifest.json", "manifest.sig", "README.md"])
+@pytest.mark.parametrize("name", ["model.pte", "catalog.bin", "manifest.json", "manifest.sig", "README.md"])
 def test_one_changed_byte_anywhere_in_a_bundle_is_refused_and_leaves_nothing(
     tmp_path: Path, made_bundle, name: str
 ) -> None:

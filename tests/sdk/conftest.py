@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from device_runtime import (
 from sdk import Recommender, RecommenderConfig
 from server_training.export.lower import lower_xnnpack
 from server_training.models.config import ModelConfig
-from server_training.models.methods import methods_of
+from server_training.models.methods import shape_of
 from server_training.models.recommender import GenerativeRecommender
 
 ITEMS = 60
@@ -53,6 +53,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> TinyBundle:
     rows = np.stack([codes // 64, codes // 8 % 8, codes % 8], axis=1)
     catalog = Catalog.build(ids, rows, 8, [f"Title {n}" for n in range(ITEMS)])
     contents = {MODEL_FILE: lower_xnnpack(model, BEAM), CATALOG_FILE: catalog.to_bytes()}
+    shape = shape_of(model, BEAM)
     manifest = Manifest(
         model_version=1,
         created_at=0,
@@ -60,15 +61,10 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> TinyBundle:
         runtime="executorch 1.5.1",
         backend="xnnpack",
         quantization="fp32",
-        methods=tuple(methods_of(model, BEAM)),
-        history_length=8,
-        beam_width=BEAM,
-        levels=3,
-        codebook_size=8,
-        features=1,
-        head="autoregressive",
+        methods=shape.methods(),
+        window_step=1,
         n_items=ITEMS,
-        state_width=16,
+        **asdict(shape),
         catalog_namespace="tiny",
         metrics={},
         training_data=TrainingData("none", "none", "0" * 64),

@@ -68,9 +68,9 @@ def test_bad_input_ends_in_one_sentence(device: str, tmp_path: Path, capsys: pyt
 def test_a_bad_bundle_makes_no_device(tmp_path: Path, tiny_bundle, capsys: pytest.CaptureFixture[str]) -> None:
     copy, device = tmp_path / "copy", tmp_path / "device"
     shutil.copytree(tiny_bundle.path, copy)
-    content = bytearray((copy / "catalog.msgpack").read_bytes())
+    content = bytearray((copy / "catalog.bin").read_bytes())
     content[10] ^= 1
-    (copy / "catalog.msgpack").write_bytes(content)
+    (copy / "catalog.bin").write_bytes(content)
     good, key = str(tiny_bundle.path), tiny_bundle.key.hex()
     init = ("init", str(device), "--bundle")
     assert "not the file that was signed" in _fails(capsys, *init, str(copy), "--trust-key", key)

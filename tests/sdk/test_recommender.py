@@ -231,7 +231,7 @@ def test_a_bad_bundle_changes_nothing_of_a_device_that_exists(opened, tmp_path: 
         me.record("item-1")
     before = _files(tmp_path / "device")
     copy = tmp_path / "copy"
-    for name in ("model.pte", "catalog.msgpack", "manifest.json", "manifest.sig"):
+    for name in ("model.pte", "catalog.bin", "manifest.json", "manifest.sig"):
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(tiny_bundle.path, copy)
         content = bytearray((copy / name).read_bytes())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from device_runtime import Action, Bundle, HistoryEvent, PublisherKey, encode_history, sign_bundle
+from device_runtime import Action, Bundle, HistoryEvent, PublisherKey, Reading, encode_history, sign_bundle
 from server_training.cli import main
 from server_training.data.prepare import prepare
 from server_training.data.split import Stage
@@ -89,9 +89,10 @@ def test_windows_predict_the_next_event_and_never_a_held_out_one(run: Run) -> No
     assert (targets[:, :-1][inside] == rows[:, 1:][inside]).all()
 
 
-def test_the_server_and_the_device_encode_a_history_alike(run: Run) -> None:
+@pytest.mark.parametrize("step", [1, 4])
+def test_the_server_and_the_device_encode_a_history_alike(run: Run, step: int) -> None:
     split = run.split
-    windows = history_windows(split, Stage.TEST, run.catalog, 6)
+    windows = history_windows(split, Stage.TEST, run.catalog, 6, step)
     for number, user in enumerate(split.users(Stage.TEST)[:10].tolist()):
         past = split.history(user, Stage.TEST)
         known = [
@@ -101,11 +102,11 @@ def test_the_server_and_the_device_encode_a_history_alike(run: Run) -> None:
             )
         ]
         now = int(split.data.timestamps[split.target_events(Stage.TEST)[number]])
-        device = encode_history(known, run.catalog, 6, now)
+        device = encode_history(known, run.catalog, Reading(6, 2, step), now)
         server = windows.inputs(number, run.catalog)
         for ours, theirs in zip(server.arrays(), device.arrays(), strict=True):
             np.testing.assert_array_equal(ours, theirs)
-        batch = windows.take(np.array([number]), trim=False)
+        batch = windows.take(np.array([number]))
         np.testing.assert_array_equal(batch.ages.numpy(), device.ages)
         np.testing.assert_array_equal(batch.gaps.numpy(), device.gaps)
         np.testing.assert_array_equal(batch.actions.numpy(), device.actions)

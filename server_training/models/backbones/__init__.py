@@ -9,7 +9,7 @@ rotary    decoder-only transformer; rotary embedding turned by position and by t
 ========  ==============================================================================================
 """
 
-from server_training.models.backbones.history import RESUMED, History
+from server_training.models.backbones.history import History
 from server_training.models.backbones.hstu import Hstu
 from server_training.models.backbones.rotary import Rotary
 from server_training.models.backbones.sasrec import SasRec
@@ -23,4 +23,4 @@ def make_backbone(config: ModelConfig) -> SasRec | Hstu | Rotary:
     return BACKBONES[config.backbone](config)
 
 
-__all__ = ["BACKBONES", "RESUMED", "History", "Hstu", "Rotary", "SasRec", "make_backbone"]
+__all__ = ["BACKBONES", "History", "Hstu", "Rotary", "SasRec", "make_backbone"]

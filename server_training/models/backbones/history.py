@@ -7,13 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from device_runtime import RESUMED
+
 HIDDEN = -1e4  # far below any logit, and still finite in half precision
 MAX_LOG_TIME = 31
-
-
-#: How many positions at the end of a history a model computes when it goes on from what it remembers: the newest event,
-#: and the one before, whose gap to the next event is known only now.
-RESUMED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,8 @@ class History:
 def thirds(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Cut the last axis in three equal parts.
 
-    By slices: ExecuTorch's exporter fixes dynamic shapes at a `split` or `chunk`, which shows only when the program runs.
+    By slices: ExecuTorch's exporter fixes dynamic shapes at a `split` or `chunk`, which shows only when the program
+    runs.
     """
     d = x.shape[-1] // 3
     return x[..., :d], x[..., d : 2 * d], x[..., 2 * d :]

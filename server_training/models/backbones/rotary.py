@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from device_runtime import RESUMED
 from server_training.models.backbones.feed_forward import make_feed_forward
-from server_training.models.backbones.history import HIDDEN, RESUMED, History, RelativePosition, in_heads, thirds
+from server_training.models.backbones.history import HIDDEN, History, RelativePosition, in_heads, thirds
 from server_training.models.config import ModelConfig
 
 _HOUR_S = 3600.0

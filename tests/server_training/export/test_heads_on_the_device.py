@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from device_runtime import Action, Catalog, HistoryEvent, ItemSearch, encode_history, open_session
+from device_runtime import Action, Catalog, HistoryEvent, ItemSearch, Reading, encode_history, open_session
 from server_training.export.lower import lower_xnnpack
 from server_training.export.quantize import quantized
 from server_training.models.code_index import CodeIndex
 from server_training.models.config import ModelConfig
 from server_training.models.heads import Items, RetrieveRankHead
-from server_training.models.methods import methods_of
+from server_training.models.methods import methods_of, shape_of
 from server_training.models.recommender import GenerativeRecommender
 
 pytestmark = pytest.mark.slow
@@ -49,7 +49,7 @@ def test_the_program_computes_what_the_model_computes(kind: dict[str, Any]) -> N
     session = open_session(lower_xnnpack(quantized(model, "fp32"), BEAM))
     events = [HistoryEvent(f"i{n:02}", Action.LIKE, 1000 + 70 * n) for n in (3, 9, 9, 41)]
     for history in (events, events[:1], events * 3):
-        inputs = encode_history(history, items, 6, 2000)
+        inputs = encode_history(history, items, Reading(6), 2000)
         encode = methods_of(model, BEAM)["encode"].module
         with torch.no_grad():
             expected = encode(*(torch.from_numpy(array) for array in inputs.arrays()))
@@ -57,7 +57,7 @@ def test_the_program_computes_what_the_model_computes(kind: dict[str, Any]) -> N
         for ours, theirs in zip(got, expected if isinstance(expected, tuple) else (expected,), strict=True):
             np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4, rtol=1e-3)
         if kind["head"] in ("retrieval", "parallel"):
-            _same_list(model, items, inputs, ItemSearch(session, items, kind["head"], 16, BEAM))
+            _same_list(model, items, inputs, ItemSearch(session, items, shape_of(model, BEAM)))
     session.close()
 
 

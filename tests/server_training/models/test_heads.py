@@ -10,9 +10,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from device_runtime import Catalog, ItemSearch, ModelInputs, encode_batch
+from device_runtime import Catalog, ItemSearch, ModelInputs, RowFilter, encode_batch
 from server_training.models.heads.head import Targets
-from server_training.models.methods import methods_of
+from server_training.models.methods import methods_of, shape_of
 from server_training.models.objectives import full_softmax
 
 HEADS = ("autoregressive", "parallel", "retrieval", "retrieve-rank")
@@ -47,8 +47,8 @@ def test_the_device_finds_what_exact_scoring_finds(
     made = lab(seed, n=1, padded=padded, head=head)
     inputs = _device_inputs(made, catalog)
     allowed = np.random.default_rng(seed).random(64) < 0.7 if filtered else np.ones(64, bool)
-    search = ItemSearch(Runner(made.model), catalog, head, 16, BEAM)
-    found = search(inputs, 64, allowed)
+    search = ItemSearch(Runner(made.model), catalog, shape_of(made.model, BEAM))
+    found = search(inputs, 64, RowFilter.of(64, allowed))
     with torch.no_grad():
         states = made.model.states(*(torch.from_numpy(array) for array in inputs.arrays()))
         scores = made.model.head.scores(states[:, -1], made.items)
