@@ -5,7 +5,7 @@ from device_runtime.bundle import Bundle, BundleFacts, inspect_bundle
 from device_runtime.bundle_files import read_files
 from device_runtime.bundle_writer import file_entries, sign_bundle, write_bundle
 from device_runtime.catalog import Catalog
-from device_runtime.categories import MAX_CATEGORIES, Categories
+from device_runtime.categories import MAX_CATEGORIES, MAX_NAME_BYTES, Categories
 from device_runtime.dense import ITEMS_AT_ONCE, ItemVectors, search_by_codes, search_by_vectors
 from device_runtime.encoder import RESUMED, Encoder
 from device_runtime.errors import (
@@ -21,6 +21,7 @@ from device_runtime.errors import (
     ManifestInvalid,
     ModelFailed,
     RuntimeUnavailable,
+    StoreInvalid,
     UnknownCategory,
     UnknownItem,
     UntrustedPublisher,
@@ -29,6 +30,7 @@ from device_runtime.manifest import (
     CATALOG_FILE,
     MANIFEST_FILE,
     MODEL_FILE,
+    PUBLISHERS_FILE,
     README_FILE,
     SIGNATURE_FILE,
     FileEntry,
@@ -36,7 +38,16 @@ from device_runtime.manifest import (
     TrainingData,
 )
 from device_runtime.model_shape import MethodShape, ModelShape
+from device_runtime.model_store import ModelStore
 from device_runtime.neighbours import MAX_NEIGHBOURS, Neighbours
+from device_runtime.publishers import (
+    PublisherSet,
+    Statement,
+    follow,
+    statements_from_bytes,
+    statements_to_bytes,
+    verify_signatures,
+)
 from device_runtime.ranker import ModelRanker
 from device_runtime.row_filter import RowFilter, RowSet
 from device_runtime.search import HEADS, ItemSearch
@@ -54,7 +65,8 @@ from device_runtime.sequence import (
     seconds_before,
 )
 from device_runtime.session import MethodInfo, Session, TensorSpec, open_session
-from device_runtime.signing import PublisherKey, Signature, signatures_from_bytes, verify_signatures
+from device_runtime.signing import PublisherKey, Signature, signatures_from_bytes
+from device_runtime.smoke import SmokeReport, smoke_run
 
 __all__ = [
     "CATALOG_FILE",
@@ -62,11 +74,13 @@ __all__ = [
     "ITEMS_AT_ONCE",
     "MANIFEST_FILE",
     "MAX_CATEGORIES",
+    "MAX_NAME_BYTES",
     "MAX_NEIGHBOURS",
     "MAX_SECONDS",
     "MODEL_FILE",
     "N_ACTIONS",
     "N_GAPS",
+    "PUBLISHERS_FILE",
     "README_FILE",
     "RESUMED",
     "SIGNATURE_FILE",
@@ -98,14 +112,19 @@ __all__ = [
     "ModelInputs",
     "ModelRanker",
     "ModelShape",
+    "ModelStore",
     "Neighbours",
     "PublisherKey",
+    "PublisherSet",
     "Reading",
     "RowFilter",
     "RowSet",
     "RuntimeUnavailable",
     "Session",
     "Signature",
+    "SmokeReport",
+    "Statement",
+    "StoreInvalid",
     "TensorSpec",
     "TrainingData",
     "UnknownCategory",
@@ -115,6 +134,7 @@ __all__ = [
     "encode_batch",
     "encode_history",
     "file_entries",
+    "follow",
     "gap_buckets",
     "inspect_bundle",
     "open_session",
@@ -124,6 +144,9 @@ __all__ = [
     "seconds_before",
     "sign_bundle",
     "signatures_from_bytes",
+    "smoke_run",
+    "statements_from_bytes",
+    "statements_to_bytes",
     "verify_signatures",
     "write_bundle",
 ]

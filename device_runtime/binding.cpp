@@ -75,7 +75,7 @@ struct Freeing {
 };
 
 struct Session {
-  std::unique_ptr<uint8_t, Freeing> program;  // declared first: the module reads weights from it until it is gone
+  std::unique_ptr<uint8_t, Freeing> copy;  // declared first: the module reads weights from it until it is gone
   std::unique_ptr<Module> module;
   std::vector<std::string> names;
   bool single_thread = true;
@@ -91,6 +91,10 @@ struct Threads {
   }
   std::unique_ptr<NoThreadPoolGuard> guard;
 };
+
+bool is_aligned(const uint8_t* data) {
+  return reinterpret_cast<uintptr_t>(data) % kAlignment == 0;
+}
 
 std::unique_ptr<uint8_t, Freeing> aligned_copy(const uint8_t* data, size_t size) {
   const size_t rounded = (size + kAlignment) / kAlignment * kAlignment;
@@ -127,8 +131,11 @@ std::unique_ptr<Session> open_session(const uint8_t* data, size_t size, bool sin
   const Threads threads(single_thread);
   auto session = std::make_unique<Session>();
   session->single_thread = single_thread;
-  session->program = aligned_copy(data, size);
-  session->module = std::make_unique<Module>(std::make_unique<BufferDataLoader>(session->program.get(), size));
+  if (!is_aligned(data)) {
+    session->copy = aligned_copy(data, size);
+    data = session->copy.get();
+  }
+  session->module = std::make_unique<Module>(std::make_unique<BufferDataLoader>(data, size));
   require(session->module->load(Program::Verification::InternalConsistency), "the program is damaged");
   auto names = session->module->method_names();
   require(names.error(), "the program's methods cannot be listed");
@@ -286,7 +293,8 @@ bool guarded(char* error, size_t capacity, Body body) {
 
 extern "C" {
 
-// Loads a program from memory, which is copied. Returns null and writes `error` when it cannot be loaded.
+// Loads a program from memory: copied, or, where it is aligned to 64 bytes, used in place until the session is closed.
+// Returns null and writes `error` when it cannot be loaded.
 void* meritrec_open(const uint8_t* data, size_t size, int single_thread, char* error, size_t capacity) {
   void* opened = nullptr;
   guarded(error, capacity, [&] { opened = open_session(data, size, single_thread != 0).release(); });

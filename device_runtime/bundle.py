@@ -1,8 +1,8 @@
 """Model bundles: opened whole and verified, or not at all.
 
-The order of the checks is the point: signature over the manifest, then expiry and version, then name, size and SHA-256
-of every file, and only then is a byte handed to a parser or to the runtime. What was hashed is what is used: each file
-is read once, into memory, so nothing can be swapped between check and use.
+The order of the checks is the point: who may sign, signature over the manifest, then expiry and version, then name,
+size and SHA-256 of every file, and only then is a byte handed to a parser or to the runtime. What was hashed is what
+is used: each file is read once, into memory, or mapped once where the folder is the device's own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from device_runtime.bundle_files import BundleFiles, open_files
 from device_runtime.catalog import Catalog
 from device_runtime.errors import BundleExpired, BundleMissing, BundleTampered, BundleTooOld, CatalogInvalid
 from device_runtime.manifest import Manifest
-from device_runtime.signing import MAX_SIGNATURE_BYTES, Signature, signatures_from_bytes, verify_signatures
+from device_runtime.publishers import (
+    MAX_PUBLISHERS_BYTES,
+    PublisherSet,
+    follow,
+    statements_from_bytes,
+    verify_signatures,
+)
+from device_runtime.signing import MAX_SIGNATURE_BYTES, Signature, signatures_from_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,45 +37,56 @@ class Bundle:
         manifest: what the publisher signed.
         catalog: items and semantic IDs.
         model: the ExecuTorch program.
+        publishers: who may sign the next one: those trusted before, or those that the bundle's chain leads to.
     """
 
     path: Path
     manifest: Manifest
     catalog: Catalog
-    model: bytes
+    model: bytes | memoryview
+    publishers: PublisherSet
 
     @classmethod
     def open(
         cls,
         path: Path,
         *,
-        trusted_keys: Collection[bytes],
+        trusted_keys: Collection[bytes] | PublisherSet,
         threshold: int = 1,
         minimum_version: int = 0,
         now: int | None = None,
+        mapped: bool = False,
+        thorough: bool = True,
     ) -> Bundle:
         """Read and verify a bundle.
 
         Args:
             path: a folder, or a zip without compression.
-            trusted_keys: publisher keys of 32 bytes that the app pins.
-            threshold: how many of them must have signed.
-            minimum_version: lowest model version accepted, the active one's on an update.
+            trusted_keys: publisher keys of 32 bytes that the app pins, or a set that a chain led to before.
+            threshold: how many of the pinned keys must have signed; a set has its own.
+            minimum_version: lowest model version accepted.
             now: Unix seconds, the system clock's when None.
+            mapped: map the files instead of reading them, see `BundleFiles.read`.
+            thorough: look at every row of the catalog, as must be done once; see `Catalog.check`.
 
         Raises:
             BundleError: see `device_runtime.errors`; nothing was loaded then.
             ValueError: a trusted key is not 32 bytes, or the threshold is below 1.
         """
+        trusted = trusted_keys
+        if not isinstance(trusted, PublisherSet):
+            trusted = PublisherSet.pinned(trusted, threshold)
         with open_files(path) as files:
-            raw, signatures = _manifest_and_signatures(path, files)
-            verify_signatures(raw, signatures, trusted_keys, threshold)
+            publishers = _publishers(path, files, trusted)
+            raw = read_limited(path, files, names.MANIFEST_FILE, names.MAX_BYTES)
+            signatures = read_limited(path, files, names.SIGNATURE_FILE, MAX_SIGNATURE_BYTES)
+            verify_signatures(raw, signatures, publishers)
             manifest = Manifest.from_bytes(raw)
             _check_time_and_version(path, manifest, int(time.time()) if now is None else now, minimum_version)
-            contents = read_verified(path, files, manifest)
-        catalog = Catalog.from_bytes(contents[names.CATALOG_FILE])
+            contents = read_verified(path, files, manifest, mapped=mapped)
+        catalog = Catalog.from_bytes(contents[names.CATALOG_FILE], thorough=thorough)
         _check_catalog(path, manifest, catalog)
-        return cls(path, manifest, catalog, contents[names.MODEL_FILE])
+        return cls(path, manifest, catalog, contents[names.MODEL_FILE], publishers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +124,18 @@ def inspect_bundle(path: Path) -> BundleFacts:
     return BundleFacts(manifest, signers, None)
 
 
-def read_verified(path: Path, files: BundleFiles, manifest: Manifest) -> dict[str, bytes]:
+def read_verified(
+    path: Path, files: BundleFiles, manifest: Manifest, *, mapped: bool = False
+) -> dict[str, bytes | memoryview]:
     """Return the files that the manifest lists, after comparing names, sizes and hashes.
 
     Raises:
         BundleMissing: one is not there.
         BundleTampered: one differs, or there is one more.
     """
-    for name in files.sizes.keys() - manifest.files.keys() - {names.MANIFEST_FILE, names.SIGNATURE_FILE}:
+    for name in files.sizes.keys() - manifest.files.keys() - names.UNLISTED:
         raise BundleTampered(f"{path}: {name!r} is not listed in the manifest; get the bundle again")
-    contents = {}
+    contents: dict[str, bytes | memoryview] = {}
     for name, entry in manifest.files.items():
         if name not in files.sizes:
             raise BundleMissing(f"{path} lacks {name}, which its manifest lists; get the bundle again")
@@ -123,7 +143,7 @@ def read_verified(path: Path, files: BundleFiles, manifest: Manifest) -> dict[st
             raise BundleTampered(
                 f"{path}: {name} has {files.sizes[name]} bytes, {entry.bytes} were signed; get the bundle again"
             )
-        contents[name] = files.read(name)
+        contents[name] = files.read(name, mapped=mapped)
         found = hashlib.sha256(contents[name]).hexdigest()
         if found != entry.sha256:
             raise BundleTampered(
@@ -144,14 +164,14 @@ def read_limited(path: Path, files: BundleFiles, name: str, most: int) -> bytes:
         raise BundleMissing(f"{path} has no {name}; it is not a signed bundle")
     if files.sizes[name] > most:
         raise BundleTampered(f"{path}: {name} has {files.sizes[name]} bytes, at most {most} are read")
-    return files.read(name)
+    return bytes(files.read(name))
 
 
-def _manifest_and_signatures(path: Path, files: BundleFiles) -> tuple[bytes, bytes]:
-    return (
-        read_limited(path, files, names.MANIFEST_FILE, names.MAX_BYTES),
-        read_limited(path, files, names.SIGNATURE_FILE, MAX_SIGNATURE_BYTES),
-    )
+def _publishers(path: Path, files: BundleFiles, trusted: PublisherSet) -> PublisherSet:
+    if names.PUBLISHERS_FILE not in files.sizes:
+        return trusted
+    chain = read_limited(path, files, names.PUBLISHERS_FILE, MAX_PUBLISHERS_BYTES)
+    return follow(trusted, statements_from_bytes(chain))
 
 
 def _check_time_and_version(path: Path, manifest: Manifest, now: int, minimum_version: int) -> None:

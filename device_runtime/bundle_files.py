@@ -6,19 +6,21 @@ giants. So a hostile bundle cannot make a device read outside it or unpack gigab
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from device_runtime.errors import BundleMissing, BundleTampered
 from device_runtime.manifest import is_file_name
 
 MAX_FILE_BYTES = 1 << 30
 MAX_FILES = 64
+_PIECE_BYTES = 1 << 20
 _ZIP_ERRORS = (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError)
 
 
@@ -30,8 +32,21 @@ class BundleFiles(Protocol):
         """Length of every file by name."""
         ...
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, *, mapped: bool = False) -> bytes | memoryview:
         """Return a file's content, as long as `sizes` says.
+
+        Args:
+            name: of the file.
+            mapped: where it is a file of its own, map it instead of reading it: only for folders that nobody else
+                writes to, as a file that shrinks while it is mapped ends the process.
+
+        Raises:
+            BundleTampered: it cannot be read so.
+        """
+        ...
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Yield a file's content piece by piece, altogether as long as `sizes` says.
 
         Raises:
             BundleTampered: it cannot be read so.
@@ -71,7 +86,7 @@ def read_files(path: Path) -> dict[str, bytes]:
         BundleMissing, BundleTampered: see `open_files`.
     """
     with open_files(path) as files:
-        return {name: files.read(name) for name in files.sizes}
+        return {name: bytes(files.read(name)) for name in files.sizes}
 
 
 class _Folder:
@@ -94,13 +109,27 @@ class _Folder:
     def sizes(self) -> Mapping[str, int]:
         return self._sizes
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, *, mapped: bool = False) -> bytes | memoryview:
+        if not mapped or not self._sizes[name]:
+            return b"".join(self.chunks(name))
+        with self._opened(name) as file:
+            view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        if len(view) != self._sizes[name]:
+            raise _changed(self._path, name)
+        return view
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        with self._opened(name) as file:
+            yield from _pieces(self._path, name, file, self._sizes[name])
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[IO[bytes]]:
         try:
             descriptor = os.open(self._path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             with os.fdopen(descriptor, "rb") as file:
-                return _whole(self._path, name, file.read(self._sizes[name] + 1), self._sizes[name])
-        except OSError as error:
-            raise BundleTampered(f"{self._path}: {name} cannot be read ({error.strerror}); get it again") from error
+                yield file
+        except (OSError, ValueError) as error:
+            raise BundleTampered(f"{self._path}: {name} cannot be read ({error}); get it again") from error
 
 
 class _Zip:
@@ -122,11 +151,14 @@ class _Zip:
     def sizes(self) -> Mapping[str, int]:
         return {name: entry.file_size for name, entry in self._entries.items()}
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, *, mapped: bool = False) -> bytes | memoryview:  # noqa: ARG002
+        return b"".join(self.chunks(name))
+
+    def chunks(self, name: str) -> Iterator[bytes]:
         entry = self._entries[name]
         try:
             with self._archive.open(entry) as file:
-                return _whole(self._path, name, file.read(entry.file_size + 1), entry.file_size)
+                yield from _pieces(self._path, name, file, entry.file_size)
         except _ZIP_ERRORS as error:
             raise BundleTampered(f"{self._path}: {name} cannot be read ({error}); get the bundle again") from error
 
@@ -143,7 +175,15 @@ def _check_entry(path: Path, name: str, size: int) -> None:
         )
 
 
-def _whole(path: Path, name: str, content: bytes, size: int) -> bytes:
-    if len(content) != size:
-        raise BundleTampered(f"{path}: {name} changed while it was read; try again")
-    return content
+def _pieces(path: Path, name: str, file: IO[bytes], size: int) -> Iterator[bytes]:
+    """A file's content, if it has `size` bytes; never more is read than that and one."""
+    left = size + 1
+    while piece := file.read(min(left, _PIECE_BYTES)):
+        left -= len(piece)
+        yield piece
+    if left != 1:
+        raise _changed(path, name)
+
+
+def _changed(path: Path, name: str) -> BundleTampered:
+    return BundleTampered(f"{path}: {name} changed while it was read; try again")

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from device_runtime import manifest as names
@@ -17,7 +17,7 @@ from device_runtime.manifest import FileEntry, Manifest
 from device_runtime.signing import MAX_SIGNATURE_BYTES, PublisherKey, signatures_from_bytes, signatures_to_bytes
 
 
-def file_entries(contents: Mapping[str, bytes]) -> dict[str, FileEntry]:
+def file_entries(contents: Mapping[str, bytes | memoryview]) -> dict[str, FileEntry]:
     """Return the manifest's entries for files."""
     return {name: FileEntry(hashlib.sha256(data).hexdigest(), len(data)) for name, data in contents.items()}
 
@@ -42,7 +42,7 @@ def write_bundle(path: Path, manifest: Manifest, contents: Mapping[str, bytes]) 
         fresh = scratch / "fresh"
         fresh.mkdir()
         for name, content in (*contents.items(), (names.MANIFEST_FILE, manifest.to_bytes())):
-            _write(fresh / name, content)
+            write_durably(fresh / name, content)
         _exchange(fresh, path, scratch / "old")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -64,9 +64,9 @@ def sign_bundle(path: Path, key: PublisherKey) -> None:
             before = read_limited(path, files, names.SIGNATURE_FILE, MAX_SIGNATURE_BYTES)
     others = [s for s in (signatures_from_bytes(before) if before else ()) if s.key != key.public and s.verifies(raw)]
     temporary = path / f".{names.SIGNATURE_FILE}.new"
-    _write(temporary, signatures_to_bytes([*others, key.sign(raw)]))
+    write_durably(temporary, signatures_to_bytes([*others, key.sign(raw)]))
     temporary.replace(path / names.SIGNATURE_FILE)
-    _sync_folder(path)
+    sync_folder(path)
 
 
 def _exchange(fresh: Path, path: Path, aside: Path) -> None:
@@ -81,17 +81,20 @@ def _exchange(fresh: Path, path: Path, aside: Path) -> None:
         if aside.exists():
             aside.rename(path)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Write a file, given whole or in pieces, that is on the disk when this returns."""
     with path.open("wb") as file:
-        file.write(content)
+        for piece in (content,) if isinstance(content, bytes) else content:
+            file.write(piece)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Make renames in a folder last."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

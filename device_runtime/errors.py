@@ -14,6 +14,7 @@
     ├── KeyFileInvalid           a publisher key file is damaged, missing or in the way
     ├── RuntimeUnavailable       no ExecuTorch runtime works here
     ├── ModelFailed              the program cannot be loaded or run, or was called wrongly
+    ├── StoreInvalid             a folder of installed models is damaged, or in use
     ├── UnknownItem              the catalog does not hold an item
     ├── UnknownCategory          the catalog has no category of that name
     └── HistoryInvalid           events or arrays that cannot become model inputs
@@ -70,6 +71,10 @@ class RuntimeUnavailable(DeviceError):
 
 class ModelFailed(DeviceError):
     """The program cannot be loaded or run, or was called wrongly."""
+
+
+class StoreInvalid(DeviceError):
+    """A folder of installed models is damaged, in use, or has nothing to go back to."""
 
 
 class UnknownItem(DeviceError):

@@ -27,6 +27,8 @@ SIGNATURE_FILE = "manifest.sig"
 MODEL_FILE = "model.pte"
 CATALOG_FILE = "catalog.bin"
 README_FILE = "README.md"
+PUBLISHERS_FILE = "publishers.json"
+UNLISTED = frozenset((MANIFEST_FILE, SIGNATURE_FILE, PUBLISHERS_FILE))  # they prove themselves
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -128,7 +130,7 @@ class Manifest:
         _require(bool(_SHA256.fullmatch(data.sha256)), "training_data.sha256", "64 hex digits")
         for name, entry in self.files.items():
             _require(is_file_name(name), "files", f"plain file names, not {name[:80]!r}")
-            _require(name not in (MANIFEST_FILE, SIGNATURE_FILE), "files", "neither the manifest nor its signature")
+            _require(name not in UNLISTED, "files", f"not {name}, which proves itself")
             _require(bool(_SHA256.fullmatch(entry.sha256)), f"files.{name}.sha256", "64 hex digits")
             _require(_is_int(entry.bytes, 0, 1 << 40), f"files.{name}.bytes", "a length")
         missing = [name for name in (MODEL_FILE, CATALOG_FILE) if name not in self.files]

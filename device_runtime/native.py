@@ -46,7 +46,7 @@ def _library() -> ctypes.CDLL:
         raise RuntimeUnavailable(f"{path} cannot be loaded ({error}); remove it, it is built again") from error
     text = (ctypes.c_char_p, ctypes.c_size_t)
     arrays = (ctypes.POINTER(_Array), ctypes.c_size_t)
-    library.meritrec_open.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int, *text)
+    library.meritrec_open.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, *text)
     library.meritrec_open.restype = ctypes.c_void_p
     library.meritrec_close.argtypes = (ctypes.c_void_p,)
     library.meritrec_close.restype = None
@@ -64,7 +64,7 @@ class NativeSession:
     ExecuTorch's int8 kernels abort the process; programs that meritrec exports clamp every index.
     """
 
-    def __init__(self, model: bytes, *, threads: int = 1) -> None:
+    def __init__(self, model: bytes | memoryview, *, threads: int = 1) -> None:
         """Load a program and all its methods.
 
         Raises:
@@ -74,10 +74,12 @@ class NativeSession:
         self._lock = threading.Lock()
         self._library = _library()
         error = ctypes.create_string_buffer(_ERROR_BYTES)
-        self._handle = self._library.meritrec_open(model, len(model), threads == 1, error, len(error))
+        # Kept while the session lives: a program that lies at an aligned address, as a mapped file does, is not copied.
+        self._model = np.frombuffer(model, np.uint8)
+        self._handle = self._library.meritrec_open(self._model.ctypes.data, len(model), threads == 1, error, len(error))
         if not self._handle:
             raise ModelFailed(f"the program cannot be loaded: {_text(error)}; get the bundle again")
-        self._free = weakref.finalize(self, self._library.meritrec_close, self._handle)
+        self._free = weakref.finalize(self, _close, self._library, self._handle, self._model)
         try:
             self._methods = self._described()
         except ModelFailed:
@@ -126,6 +128,12 @@ class NativeSession:
                 f"the program's methods cannot be read: {_text(error) or 'too many'}; get the bundle again"
             )
         return _parsed(_text(text))
+
+
+def _close(library: ctypes.CDLL, handle: int, model: Array) -> None:
+    """Free a program, and only then what it was read from."""
+    library.meritrec_close(handle)
+    del model
 
 
 def _parsed(text: str) -> Mapping[str, MethodInfo]:

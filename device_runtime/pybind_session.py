@@ -20,7 +20,7 @@ from device_runtime.session import Array, MethodInfo, TensorSpec, check_inputs
 class PythonSession:
     """A program in ExecuTorch's Python runtime; calls from several threads wait for each other."""
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes | memoryview) -> None:
         """Load a program and all its methods.
 
         Raises:
@@ -40,7 +40,7 @@ class PythonSession:
         self._lock = threading.Lock()
         self._closed = False
         try:
-            program = Runtime.get().load_program(model, verification=Verification.InternalConsistency)
+            program = Runtime.get().load_program(bytes(model), verification=Verification.InternalConsistency)
             # Methods read the model's bytes and do not keep them alive; the program does.
             self._program: Any = program
             self._loaded: dict[str, Any] = {n: program.load_method(n) for n in sorted(program.method_names)}

@@ -62,10 +62,13 @@ class ModelRanker:
         """Return up to `k` (catalog row, log-probability), the most probable first.
 
         Args:
-            history: in time order, all of it or the last `history_length` events; items outside the catalog are
-            ignored. k: how many; a model that searches or re-ranks gives at most its beam width. now: Unix seconds of
-            the request. allowed: rows that may be returned; all when None. beam: see `ItemSearch`. earlier: how many
-            events came before those given.
+            history: in time order, all of it or at least its last `history_length` events; items outside the catalog
+                are ignored.
+            k: how many; a model that searches or re-ranks gives at most its beam width.
+            now: Unix seconds of the request.
+            allowed: rows that may be returned; all when None.
+            beam: see `ItemSearch`.
+            earlier: how many events came before those given.
         """
         inputs = encode_history(history, self.catalog, self.manifest.reading, now, earlier=earlier)
         found = self._search(inputs, k, allowed, beam=beam)

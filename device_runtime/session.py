@@ -115,7 +115,9 @@ class Session(Protocol):
         ...
 
 
-def open_session(model: bytes, *, threads: int = 1, prefer: Literal["native", "python"] | None = None) -> Session:
+def open_session(
+    model: bytes | memoryview, *, threads: int = 1, prefer: Literal["native", "python"] | None = None
+) -> Session:
     """Load a `.pte` program and all its methods.
 
     The bytes must already be trusted (signature checked): ExecuTorch verifies the structure of a file, not its
@@ -157,7 +159,7 @@ def open_session(model: bytes, *, threads: int = 1, prefer: Literal["native", "p
         return session
 
 
-def check_program(model: bytes) -> None:
+def check_program(model: bytes | memoryview) -> None:
     """Refuse bytes that are no ExecuTorch program at all, before any native code sees them.
 
     The Python runtime aborts the process when it reports a file identifier that is not UTF-8.
@@ -165,7 +167,7 @@ def check_program(model: bytes) -> None:
     Raises:
         ModelFailed: the file identifier is not there.
     """
-    if model[4:8] != _FILE_IDENTIFIER:
+    if bytes(model[4:8]) != _FILE_IDENTIFIER:
         raise ModelFailed(
             f"not an ExecuTorch program: expected {_FILE_IDENTIFIER!r} at offset 4, got {bytes(model[4:8])!r} "
             f"in {len(model)} bytes. Export the model again, or fetch the bundle again"
@@ -193,13 +195,13 @@ def check_inputs(methods: Mapping[str, MethodInfo], method: str, inputs: Sequenc
     return info
 
 
-def _open_native(model: bytes, threads: int) -> Session:
+def _open_native(model: bytes | memoryview, threads: int) -> Session:
     from device_runtime.native import NativeSession
 
     return NativeSession(model, threads=threads)
 
 
-def _open_python(model: bytes) -> Session:
+def _open_python(model: bytes | memoryview) -> Session:
     from device_runtime.pybind_session import PythonSession
 
     return PythonSession(model)

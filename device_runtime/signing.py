@@ -1,7 +1,7 @@
 """Publisher keys and the signatures over a manifest.
 
-Ed25519 over a domain-separating prefix and the manifest's bytes. Several publishers may sign one manifest; an app
-pins the keys it trusts and how many of them must have signed.
+Ed25519 over a domain-separating prefix and the bytes signed. Several publishers may sign one manifest; `publishers`
+says whose signatures count.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from device_runtime.errors import KeyFileInvalid, UntrustedPublisher
 
-_DOMAIN = b"meritrec/bundle/1\0"
+BUNDLE_DOMAIN = b"meritrec/bundle/1\0"
 _MAX_SIGNATURES = 64
 MAX_SIGNATURE_BYTES = 64 * 1024
 _HEADER = "meritrec publisher key, keep it secret"
@@ -71,9 +71,9 @@ class PublisherKey:
         """The public key, 32 bytes: what apps pin."""
         return self._key.public_key().public_bytes_raw()
 
-    def sign(self, manifest: bytes) -> Signature:
-        """Sign a manifest's bytes."""
-        return Signature(self.public, self._key.sign(_DOMAIN + manifest))
+    def sign(self, message: bytes, domain: bytes = BUNDLE_DOMAIN) -> Signature:
+        """Sign a manifest's bytes, or a message of another domain."""
+        return Signature(self.public, self._key.sign(domain + message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +83,34 @@ class Signature:
     key: bytes
     signature: bytes
 
-    def verifies(self, manifest: bytes) -> bool:
+    def verifies(self, message: bytes, domain: bytes = BUNDLE_DOMAIN) -> bool:
         """Return whether it is a valid signature of these bytes by its key."""
         try:
-            Ed25519PublicKey.from_public_bytes(self.key).verify(self.signature, _DOMAIN + manifest)
+            Ed25519PublicKey.from_public_bytes(self.key).verify(self.signature, domain + message)
         except (InvalidSignature, ValueError):
             return False
         return True
 
 
+def signatures_to_json(signatures: Collection[Signature]) -> list[dict[str, str]]:
+    """Return plain values, ordered by key."""
+    return [{"key": key, "signature": s} for key, s in sorted((s.key.hex(), s.signature.hex()) for s in signatures)]
+
+
+def signatures_from_json(rows: Any) -> tuple[Signature, ...]:
+    """Read what `signatures_to_json` gave.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is something else, or too many.
+    """
+    if not isinstance(rows, list) or len(rows) > _MAX_SIGNATURES:
+        raise ValueError(f"expected a list of at most {_MAX_SIGNATURES} signatures")
+    return tuple(Signature(bytes.fromhex(row["key"]), bytes.fromhex(row["signature"])) for row in rows)
+
+
 def signatures_to_bytes(signatures: Collection[Signature]) -> bytes:
     """Return the signature file, ordered by key."""
-    rows = sorted((s.key.hex(), s.signature.hex()) for s in signatures)
-    content = {"signatures": [{"key": key, "signature": signature} for key, signature in rows], "version": 1}
+    content = {"signatures": signatures_to_json(signatures), "version": 1}
     return json.dumps(content, sort_keys=True, indent=1).encode() + b"\n"
 
 
@@ -109,29 +124,8 @@ def signatures_from_bytes(data: bytes) -> tuple[Signature, ...]:
         if len(data) > MAX_SIGNATURE_BYTES:
             raise ValueError(f"{len(data)} bytes are too many")
         content = json.loads(data)
-        if content["version"] != 1 or len(content["signatures"]) > _MAX_SIGNATURES:
-            raise ValueError("unknown version or too many signatures")
-        return tuple(Signature(bytes.fromhex(s["key"]), bytes.fromhex(s["signature"])) for s in content["signatures"])
+        if content["version"] != 1:
+            raise ValueError("unknown version")
+        return signatures_from_json(content["signatures"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UntrustedPublisher(f"the signature file cannot be read ({error}); get the bundle again") from error
-
-
-def verify_signatures(manifest: bytes, signatures: bytes, trusted: Collection[bytes], threshold: int = 1) -> None:
-    """Check that at least `threshold` distinct trusted keys signed the manifest.
-
-    Raises:
-        UntrustedPublisher: they did not.
-        ValueError: `threshold` is below 1, which would trust anyone, or a trusted key is not 32 bytes.
-    """
-    if any(not isinstance(key, bytes) or len(key) != 32 for key in trusted):
-        raise ValueError("a trusted publisher key is 32 bytes, an Ed25519 public key")
-    if threshold < 1:
-        raise ValueError(f"threshold must be at least 1, got {threshold}")
-    present = signatures_from_bytes(signatures)
-    valid = {s.key for s in present if s.key in trusted and s.verifies(manifest)}
-    if len(valid) < threshold:
-        signers = ", ".join(sorted(s.key.hex()[:16] for s in present)) or "nobody"
-        raise UntrustedPublisher(
-            f"the bundle is signed by {signers}, and {len(valid)} of those signatures count; {threshold} by trusted "
-            "keys needed. Check where the bundle came from, or add the publisher's key to the trusted ones"
-        )

@@ -5,14 +5,20 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from device_runtime import (
     CATALOG_FILE,
+    MAX_CATEGORIES,
+    MAX_NAME_BYTES,
     MODEL_FILE,
     README_FILE,
+    Catalog,
     Manifest,
     TrainingData,
     file_entries,
@@ -25,6 +31,7 @@ from server_training.export.quantize import Quantization, quantized
 from server_training.export.verify import VerifyLimits, VerifyReport, verify
 from server_training.models.methods import shape_of, window_step
 from server_training.training.run_folder import Run
+from server_training.training.windows import catalog_rows
 
 _DAY_S = 86_400
 
@@ -40,6 +47,7 @@ class ExportConfig:
         quantization: see `quantize`.
         beam_width: fixed in the program.
         data_name, data_licence: for the manifest and the model card.
+        categories: so many of the attributes that most items share become categories to filter by.
         limits: of the verification.
     """
 
@@ -50,6 +58,7 @@ class ExportConfig:
     beam_width: int = 32
     data_name: str = "unnamed"
     data_licence: str = "unstated"
+    categories: int = 64
     limits: VerifyLimits = field(default_factory=VerifyLimits)
 
     def __post_init__(self) -> None:
@@ -63,6 +72,8 @@ class ExportConfig:
                 raise ConfigInvalid(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 10 <= self.beam_width <= 1024:
             raise ConfigInvalid(f"the beam width must be 10 to 1024, got {self.beam_width}")
+        if not 0 <= self.categories <= MAX_CATEGORIES:
+            raise ConfigInvalid(f"a bundle has 0 to {MAX_CATEGORIES} categories, got {self.categories}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +114,8 @@ def export_run(run: Run, out: Path, config: ExportConfig, progress: Callable[[in
     finally:
         session.close()
     verified = time.perf_counter()
-    contents = {MODEL_FILE: program, CATALOG_FILE: run.catalog.to_bytes()}
-    contents[README_FILE] = _model_card(run, config, report).encode()
+    contents = {MODEL_FILE: program, CATALOG_FILE: with_categories(run, config.categories).to_bytes()}
+    contents[README_FILE] = _model_card(run, config, report, contents[CATALOG_FILE]).encode()
     manifest = _manifest(run, config, report, contents)
     write_bundle(out, manifest, contents)
     size = sum(len(content) for content in contents.values()) + len(manifest.to_bytes())
@@ -140,12 +151,25 @@ def _metrics(report: VerifyReport) -> dict[str, float]:
     return metrics
 
 
-def _model_card(run: Run, config: ExportConfig, report: VerifyReport) -> str:
+def with_categories(run: Run, most: int) -> Catalog:
+    """Return the run's catalog with the `most` attributes that most items share, of those that two items share."""
+    data = run.split.data
+    owned = [set(attributes) for attributes in data.attributes]
+    counts = Counter(attribute for attributes in owned for attribute in attributes)
+    usable = [(name, count) for name, count in counts.items() if count > 1 and len(name.encode()) <= MAX_NAME_BYTES]
+    names = [name for name, _ in sorted(usable, key=lambda pair: (-pair[1], pair[0]))[:most]]
+    numbers = {name: number for number, name in enumerate(names)}
+    item_of_row = np.argsort(catalog_rows(data, run.catalog))
+    per_row = [[numbers[name] for name in owned[item] if name in numbers] for item in item_of_row.tolist()]
+    return run.catalog.with_categories(names, per_row)
+
+
+def _model_card(run: Run, config: ExportConfig, report: VerifyReport, catalog: bytes) -> str:
     sizes = ", ".join(f"{name} {value}" for name, value in asdict(run.model.config).items())
     rows = "\n".join(
         f"| {name} | {report.exact[name]:.4f} | {report.device[name]:.4f} |" for name in sorted(report.device)
     )
-    digest = hashlib.sha256(run.catalog.to_bytes()).hexdigest()
+    digest = hashlib.sha256(catalog).hexdigest()
     return f"""# {config.namespace}, version {config.model_version}
 
 A generative recommender over semantic IDs, for on-device use through ExecuTorch (XNNPACK, {config.quantization}).

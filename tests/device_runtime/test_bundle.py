@@ -104,7 +104,10 @@ def test_a_giant_file_is_not_read(bundle_path: Path, publisher: PublisherKey) ->
 
 def test_an_unknown_publisher(bundle_path: Path, publisher: PublisherKey) -> None:
     _refused(bundle_path, PublisherKey.create(), UntrustedPublisher, publisher.public.hex()[:16])
-    _refused(bundle_path, publisher, UntrustedPublisher, threshold=2)
+    two = [publisher.public, PublisherKey.create().public]
+    _refused(bundle_path, publisher, UntrustedPublisher, "not 2 of the trusted", trusted_keys=two, threshold=2)
+    with pytest.raises(ValueError, match="threshold"):
+        _open(bundle_path, publisher, threshold=2)
 
 
 def test_a_second_publisher_meets_the_threshold(bundle_path: Path, publisher: PublisherKey) -> None:

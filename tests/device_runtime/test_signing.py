@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_runtime import KeyFileInvalid, PublisherKey, UntrustedPublisher, signatures_from_bytes, verify_signatures
+from device_runtime import (
+    KeyFileInvalid,
+    PublisherKey,
+    PublisherSet,
+    UntrustedPublisher,
+    signatures_from_bytes,
+    verify_signatures,
+)
 from device_runtime.signing import signatures_to_bytes
 
 A, B, C = (PublisherKey.create() for _ in range(3))
@@ -21,7 +28,7 @@ SIGNED = signatures_to_bytes([A.sign(MANIFEST), B.sign(MANIFEST)])
     ("trusted", "threshold"), [([A.public], 1), ([A.public, C.public], 1), ([A.public, B.public], 2)]
 )
 def test_enough_trusted_signatures(trusted: list[bytes], threshold: int) -> None:
-    verify_signatures(MANIFEST, SIGNED, trusted, threshold)
+    verify_signatures(MANIFEST, SIGNED, PublisherSet.pinned(trusted, threshold))
 
 
 @pytest.mark.parametrize(
@@ -31,20 +38,20 @@ def test_enough_trusted_signatures(trusted: list[bytes], threshold: int) -> None
         (MANIFEST, SIGNED, [], 1),
         (MANIFEST, SIGNED, [A.public, C.public], 2),
         (b'{"a":2}', SIGNED, [A.public], 1),
-        (MANIFEST, signatures_to_bytes([A.sign(MANIFEST)] * 2), [A.public], 2),
+        (MANIFEST, signatures_to_bytes([A.sign(MANIFEST)] * 2), [A.public, C.public], 2),
         (MANIFEST, signatures_to_bytes([]), [A.public], 1),
     ],
 )
 def test_too_few(manifest: bytes, signatures: bytes, trusted: list[bytes], threshold: int) -> None:
     with pytest.raises(UntrustedPublisher, match="trusted"):
-        verify_signatures(manifest, signatures, trusted, threshold)
+        verify_signatures(manifest, signatures, PublisherSet.pinned(trusted, threshold))
 
 
 def test_a_signature_is_for_bundles_only() -> None:
     raw = A._key.sign(MANIFEST)  # the right key, without the domain
     forged = json.dumps({"version": 1, "signatures": [{"key": A.public.hex(), "signature": raw.hex()}]}).encode()
     with pytest.raises(UntrustedPublisher):
-        verify_signatures(MANIFEST, forged, [A.public])
+        verify_signatures(MANIFEST, forged, PublisherSet.pinned([A.public]))
 
 
 def test_round_trip() -> None:
@@ -59,7 +66,7 @@ def test_round_trip() -> None:
 )
 def test_random_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(UntrustedPublisher):
-        verify_signatures(MANIFEST, data, [A.public])
+        verify_signatures(MANIFEST, data, PublisherSet.pinned([A.public]))
 
 
 @pytest.mark.parametrize(
@@ -76,13 +83,13 @@ def test_random_bytes_are_refused(data: bytes) -> None:
 )
 def test_odd_signature_files_are_refused(content: object) -> None:
     with pytest.raises(UntrustedPublisher):
-        verify_signatures(MANIFEST, json.dumps(content).encode(), [A.public])
+        verify_signatures(MANIFEST, json.dumps(content).encode(), PublisherSet.pinned([A.public]))
 
 
 @pytest.mark.parametrize(("trusted", "threshold"), [([A.public], 0), ([A.public[:31]], 1), ([A.public.hex()], 1)])
 def test_an_app_that_would_trust_anyone_or_no_one_is_told(trusted: list[bytes], threshold: int) -> None:
     with pytest.raises(ValueError, match=r"32 bytes|threshold"):
-        verify_signatures(MANIFEST, SIGNED, trusted, threshold)
+        verify_signatures(MANIFEST, SIGNED, PublisherSet.pinned(trusted, threshold))
 
 
 def test_key_files(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_what_changed_after_init_is_refused_by_every_command(
     for change, expected in (
         ({"bundle": str(copy)}, "get the bundle again"),
         ({"bundle": str(tmp_path / "gone")}, "there is no bundle"),
-        ({"trusted_keys": ["11" * 32]}, "by trusted keys needed"),
+        ({"trusted_keys": ["11" * 32]}, "not 1 of the trusted keys"),
         ({"trusted_keys": ["abcd"]}, "settings.json is damaged"),
     ):
         settings.write_text(json.dumps(whole | change))
