@@ -5,7 +5,18 @@ from device_runtime.bundle import Bundle, BundleFacts, inspect_bundle
 from device_runtime.bundle_files import read_files
 from device_runtime.bundle_writer import file_entries, sign_bundle, write_bundle
 from device_runtime.catalog import Catalog
+from device_runtime.catalog_merge import merged
 from device_runtime.categories import MAX_CATEGORIES, MAX_NAME_BYTES, Categories
+from device_runtime.delta import (
+    ADDED_FILE,
+    DELTA_FILE,
+    DELTA_SIGNATURE_FILE,
+    Delta,
+    DeltaManifest,
+    bundle_digest,
+    sign_delta,
+    write_delta,
+)
 from device_runtime.dense import ITEMS_AT_ONCE, ItemVectors, search_by_codes, search_by_vectors
 from device_runtime.encoder import RESUMED, Encoder
 from device_runtime.errors import (
@@ -69,7 +80,10 @@ from device_runtime.signing import PublisherKey, Signature, signatures_from_byte
 from device_runtime.smoke import SmokeReport, smoke_run
 
 __all__ = [
+    "ADDED_FILE",
     "CATALOG_FILE",
+    "DELTA_FILE",
+    "DELTA_SIGNATURE_FILE",
     "HEADS",
     "ITEMS_AT_ONCE",
     "MANIFEST_FILE",
@@ -95,6 +109,8 @@ __all__ = [
     "Catalog",
     "CatalogInvalid",
     "Categories",
+    "Delta",
+    "DeltaManifest",
     "DeviceError",
     "Encoder",
     "FileEntry",
@@ -131,22 +147,26 @@ __all__ = [
     "UnknownItem",
     "UntrustedPublisher",
     "beam_search",
+    "bundle_digest",
     "encode_batch",
     "encode_history",
     "file_entries",
     "follow",
     "gap_buckets",
     "inspect_bundle",
+    "merged",
     "open_session",
     "read_files",
     "search_by_codes",
     "search_by_vectors",
     "seconds_before",
     "sign_bundle",
+    "sign_delta",
     "signatures_from_bytes",
     "smoke_run",
     "statements_from_bytes",
     "statements_to_bytes",
     "verify_signatures",
     "write_bundle",
+    "write_delta",
 ]

@@ -14,7 +14,13 @@ from device_runtime.bundle import read_limited, read_verified
 from device_runtime.bundle_files import open_files
 from device_runtime.errors import BundleMissing, BundleTampered
 from device_runtime.manifest import FileEntry, Manifest
-from device_runtime.signing import MAX_SIGNATURE_BYTES, PublisherKey, signatures_from_bytes, signatures_to_bytes
+from device_runtime.signing import (
+    BUNDLE_DOMAIN,
+    MAX_SIGNATURE_BYTES,
+    PublisherKey,
+    signatures_from_bytes,
+    signatures_to_bytes,
+)
 
 
 def file_entries(contents: Mapping[str, bytes | memoryview]) -> dict[str, FileEntry]:
@@ -62,11 +68,25 @@ def sign_bundle(path: Path, key: PublisherKey) -> None:
         before = b""
         if names.SIGNATURE_FILE in files.sizes:
             before = read_limited(path, files, names.SIGNATURE_FILE, MAX_SIGNATURE_BYTES)
-    others = [s for s in (signatures_from_bytes(before) if before else ()) if s.key != key.public and s.verifies(raw)]
-    temporary = path / f".{names.SIGNATURE_FILE}.new"
-    write_durably(temporary, signatures_to_bytes([*others, key.sign(raw)]))
-    temporary.replace(path / names.SIGNATURE_FILE)
-    sync_folder(path)
+    add_signature(path / names.SIGNATURE_FILE, before, raw, key, BUNDLE_DOMAIN)
+
+
+def add_signature(path: Path, before: bytes, message: bytes, key: PublisherKey, domain: bytes) -> None:
+    """Write a signature file with one signature more.
+
+    Args:
+        path: of the signature file.
+        before: what it held, empty when it was not there; signatures of something else are left out.
+        message: what is signed.
+        key: who signs.
+        domain: see `signing`.
+    """
+    present = signatures_from_bytes(before) if before else ()
+    others = [s for s in present if s.key != key.public and s.verifies(message, domain)]
+    temporary = path.with_name(f".{path.name}.new")
+    write_durably(temporary, signatures_to_bytes([*others, key.sign(message, domain)]))
+    temporary.replace(path)
+    sync_folder(path.parent)
 
 
 def _exchange(fresh: Path, path: Path, aside: Path) -> None:

@@ -22,6 +22,7 @@ from device_runtime import manifest as names
 from device_runtime.bundle import Bundle
 from device_runtime.bundle_files import open_files
 from device_runtime.bundle_writer import sync_folder, write_durably
+from device_runtime.delta import Delta
 from device_runtime.errors import BundleMissing, BundleTooOld, StoreInvalid
 from device_runtime.publishers import PublisherSet
 from device_runtime.smoke import SmokeReport, smoke_run
@@ -29,6 +30,7 @@ from device_runtime.smoke import SmokeReport, smoke_run
 STATE_FILE = "models.json"
 _LOCK_FILE = "models.lock"
 _STAGED = ".staged-"
+_UPDATE = "update-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,16 @@ class Installed:
         version: model version.
         manifest_sha256: of its manifest.
         publishers: who was trusted to sign it.
+        update: the folder of the update of its catalog, None without.
+        sequence: of that update, 0 without.
     """
 
     folder: str
     version: int
     manifest_sha256: str
     publishers: PublisherSet
+    update: str | None = None
+    sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,35 +150,53 @@ class ModelStore:
         with self._changing():
             state = self.state()
             staged = self._folder / f"{_STAGED}{os.getpid()}"
-            try:
+            with _stored(self._folder, staged):
                 _copy(source, staged)
                 bundle = Bundle.open(staged, trusted_keys=state.publishers, now=moment, mapped=True)
                 _check_newer(source, bundle, state)
                 report = self._smoke(staged)
                 installed = self._place(staged, bundle)
-            except OSError as error:
-                raise StoreInvalid(
-                    f"{self._folder}: the model could not be stored ({error.strerror}); the one before stays active"
-                ) from error
-            finally:
-                shutil.rmtree(staged, ignore_errors=True)
             version = bundle.manifest.model_version
             self._write(StoreState(installed, state.active, version, bundle.publishers))
             self._sweep()
         return report
 
+    def update(self, source: Path, *, now: int | None = None) -> Delta:
+        """Copy and verify an update of the active model's catalog, and use it from the next `active` on.
+
+        Args:
+            source: a delta's folder or zip, from anywhere.
+            now: Unix seconds, the system clock's when None.
+
+        Raises:
+            BundleError: it is not a whole, valid, newer update of the active bundle by trusted publishers.
+            StoreInvalid: another process is changing the store, or the disk is full. Nothing has changed then.
+        """
+        with self._changing():
+            state = self.state()
+            installed = _installed(state, self._folder)
+            staged = self._folder / f"{_STAGED}{os.getpid()}"
+            with _stored(self._folder, staged):
+                _copy(source, staged)
+                bundle = self._opened(replace(installed, update=None), now)
+                found = Delta.open(staged, bundle, trusted=state.publishers, after=installed.sequence, now=now)
+                found.applied_to(bundle).catalog.check()
+                name = f"{_UPDATE}{installed.version}-{found.manifest.sequence}"
+                self._move(staged, name)
+            updated = replace(installed, update=name, sequence=found.manifest.sequence)
+            self._write(replace(state, active=updated))
+            self._sweep()
+        return found
+
     def active(self, *, now: int | None = None) -> Bundle:
-        """Open the active model: hashes are checked again, files are mapped.
+        """Open the active model with the newest update of its catalog: hashes are checked again, files are mapped.
 
         Raises:
             BundleMissing: nothing is installed.
             BundleError: it has expired, or its files are no longer those that were installed; roll back or install
                 again.
         """
-        state = self.state()
-        if state.active is None:
-            raise BundleMissing(f"no model is installed in {self._folder}; install a bundle first")
-        return self._opened(state.active, now)
+        return self._opened(_installed(self.state(), self._folder), now)
 
     def rollback(self, *, now: int | None = None) -> Bundle:
         """Make the previous model active again and return it; the one that was active is not installed again.
@@ -195,17 +219,25 @@ class ModelStore:
         bundle = Bundle.open(folder, trusted_keys=installed.publishers, now=now, mapped=True, thorough=False)
         if hashlib.sha256(bundle.manifest.to_bytes()).hexdigest() != installed.manifest_sha256:
             raise StoreInvalid(f"{folder} holds another model than was installed; install the bundle again")
-        return bundle
+        if installed.update is None:
+            return bundle
+        # Verified by the newest publishers: an update may be younger than its bundle.
+        trusted, after = self.state().publishers, installed.sequence - 1
+        found = Delta.open(self._folder / installed.update, bundle, trusted=trusted, after=after, now=now)
+        return found.applied_to(bundle)
 
     def _place(self, staged: Path, bundle: Bundle) -> Installed:
         digest = hashlib.sha256(bundle.manifest.to_bytes()).hexdigest()
         version = bundle.manifest.model_version
         installed = Installed(f"v{version}-{digest[:16]}", version, digest, bundle.publishers)
-        target = self._folder / installed.folder
+        self._move(staged, installed.folder)
+        return installed
+
+    def _move(self, staged: Path, name: str) -> None:
+        target = self._folder / name
         shutil.rmtree(target, ignore_errors=True)  # left behind by an installation that was cut off
         staged.rename(target)
         sync_folder(self._folder)
-        return installed
 
     def _write(self, state: StoreState) -> None:
         content = {
@@ -223,9 +255,9 @@ class ModelStore:
     def _sweep(self) -> None:
         """Remove what is neither active nor previous."""
         state = self.state()
-        kept = {i.folder for i in (state.active, state.previous) if i is not None}
+        kept = {name for i in (state.active, state.previous) if i is not None for name in (i.folder, i.update)}
         for entry in self._folder.iterdir():
-            if entry.is_dir() and entry.name not in kept and (entry.name.startswith((_STAGED, "v"))):
+            if entry.is_dir() and entry.name not in kept and entry.name.startswith((_STAGED, _UPDATE, "v")):
                 shutil.rmtree(entry, ignore_errors=True)
 
     @contextmanager
@@ -239,6 +271,25 @@ class ModelStore:
                     f"another process is changing the models in {self._folder}; try again later"
                 ) from error
             yield
+
+
+def _installed(state: StoreState, folder: Path) -> Installed:
+    if state.active is None:
+        raise BundleMissing(f"no model is installed in {folder}; install a bundle first")
+    return state.active
+
+
+@contextmanager
+def _stored(folder: Path, staged: Path) -> Iterator[None]:
+    """Say of a full disk that nothing has changed, and leave nothing behind."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreInvalid(
+            f"{folder}: the model could not be stored ({error.strerror}); the one before stays active"
+        ) from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -265,13 +316,22 @@ def _installed_to_json(installed: Installed | None) -> dict[str, Any] | None:
         "version": installed.version,
         "manifest_sha256": installed.manifest_sha256,
         "publishers": installed.publishers.to_json(),
+        "update": installed.update,
+        "sequence": installed.sequence,
     }
 
 
 def _read_installed(content: Any) -> Installed | None:
     if content is None:
         return None
-    if not names.is_file_name(content["folder"]):
-        raise ValueError("a model's folder has no plain name")
-    publishers = PublisherSet.from_json(content["publishers"])
-    return Installed(content["folder"], int(content["version"]), str(content["manifest_sha256"]), publishers)
+    for name in (content["folder"], content["update"]):
+        if name is not None and not names.is_file_name(name):
+            raise ValueError("a model's folder has no plain name")
+    return Installed(
+        str(content["folder"]),
+        int(content["version"]),
+        str(content["manifest_sha256"]),
+        PublisherSet.from_json(content["publishers"]),
+        content["update"],
+        int(content["sequence"]),
+    )

@@ -71,7 +71,7 @@ class Neighbours:
         if not np.isfinite(strengths).all() or strengths.min(initial=0.0) < 0 or not most > 0:
             raise CatalogInvalid("neighbours need finite strengths of at least 0, and one above 0")
         numbers = np.rint(strengths / most * _LEVELS).astype(np.uint8)
-        return cls(_named(rows, len(rows)), numbers, most / _LEVELS, float(half_life), float(weight))
+        return cls(named_rows(rows, len(rows)), numbers, most / _LEVELS, float(half_life), float(weight))
 
     def prior(self, history: NDArray[np.integer]) -> NDArray[np.float32]:
         """What is added to the scores of all items: float32 [H, n].
@@ -91,7 +91,8 @@ class Neighbours:
         return found
 
 
-def _named(rows: NDArray[np.integer], n: int) -> NDArray[np.uint16] | NDArray[np.uint32]:
+def named_rows(rows: NDArray[np.integer], n: int) -> NDArray[np.uint16] | NDArray[np.uint32]:
+    """Return rows of a catalog of n items in the type that names them."""
     return rows.astype(np.uint16) if n <= _WIDE else rows.astype(np.uint32)
 
 
