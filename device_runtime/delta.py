@@ -187,13 +187,13 @@ def sign_delta(path: Path, key: PublisherKey) -> None:
     add_signature(path / DELTA_SIGNATURE_FILE, before, raw, key, DELTA_DOMAIN)
 
 
-def bundle_digest(bundle: Bundle) -> str:
+def manifest_digest(manifest: bytes) -> str:
     """Return what a delta names its bundle by: the SHA-256 of the manifest."""
-    return hashlib.sha256(bundle.manifest.to_bytes()).hexdigest()
+    return hashlib.sha256(manifest).hexdigest()
 
 
 def _check(path: Path, manifest: DeltaManifest, bundle: Bundle, after: int, now: int) -> None:
-    if manifest.bundle_sha256 != bundle_digest(bundle):
+    if manifest.bundle_sha256 != manifest_digest(bundle.manifest.to_bytes()):
         raise BundleTampered(
             f"{path} is an update of another bundle than model version {bundle.manifest.model_version}"
         )

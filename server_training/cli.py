@@ -1,4 +1,4 @@
-"""`meritrec-server`: prepare, train, evaluate, export, sign, inspect.
+"""`meritrec-server`: prepare, train, evaluate, export, update, sign, rotate keys, inspect.
 
 Results go to stdout (JSON with --json), progress and errors to stderr. Exit codes: 0 done; 1 refused or failed, with
 one sentence why; 2 wrong usage; 130 interrupted (the same command resumes a training).
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from device_runtime import DeviceError
-from server_training import commands
+from server_training import commands, publishing
 from server_training.errors import TrainingError
 from server_training.evaluation.names import BASELINES, CUTOFFS
 from server_training.files import default_cache
@@ -56,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.",
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_prepare, _train, _evaluate, _export, _sign, _inspect):
+    for add in (_prepare, _train, _evaluate, _export, _delta, _sign, _rotate, _inspect):
         add(subparsers)
     return parser
 
@@ -170,17 +170,50 @@ def _export(subparsers: Subparsers) -> None:
     parser.add_argument("--json", action="store_true", help="print the verification as JSON")
 
 
+def _delta(subparsers: Subparsers) -> None:
+    parser = _add(
+        subparsers,
+        "delta",
+        "update the catalog of a published bundle without training: items added and withdrawn since",
+        publishing.delta_command,
+    )
+    parser.add_argument("run", type=Path, help="run folder that the bundle was exported from")
+    parser.add_argument("--bundle", type=Path, required=True, help="the published bundle")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the update")
+    parser.add_argument("--items", type=Path, help=".csv, .jsonl or .parquet: item, title, text, attributes")
+    parser.add_argument("--withdraw", type=Path, help="text file with an item id per line")
+    parser.add_argument("--sequence", type=int, default=1, help="devices refuse to go back (default: 1)")
+    parser.add_argument("--valid-days", type=int, default=365, help="devices refuse it after (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
 def _sign(subparsers: Subparsers) -> None:
     parser = _add(
         subparsers,
         "sign",
-        "sign a bundle with a publisher key; repeat with other keys for a threshold",
-        commands.sign_command,
+        "sign a bundle or an update with a publisher key; repeat with other keys for a threshold",
+        publishing.sign_command,
     )
-    parser.add_argument("bundle", type=Path, help="bundle folder")
+    parser.add_argument("bundle", type=Path, help="folder of the bundle or update")
     parser.add_argument("--key", type=Path, required=True, help="publisher key file")
     parser.add_argument("--new-key", action="store_true", help="make the key file first; refuses to replace one")
+    parser.add_argument("--publishers", type=Path, help="chain of key rotations to put into the bundle, see rotate")
     parser.add_argument("--json", action="store_true", help="print the public key as JSON")
+
+
+def _rotate(subparsers: Subparsers) -> None:
+    parser = _add(
+        subparsers,
+        "rotate",
+        "replace the keys that may sign: write a new statement, or sign the newest one",
+        publishing.rotate_command,
+    )
+    parser.add_argument("file", type=Path, help="chain of statements, publishers.json; made when it is not there")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--keys", nargs="+", metavar="HEX", help="public keys of a new statement")
+    what.add_argument("--sign", type=Path, metavar="KEY", help="key file that signs the newest statement")
+    parser.add_argument("--threshold", type=int, default=1, help="how many of --keys must sign (default: 1)")
+    parser.add_argument("--json", action="store_true", help="print the chain as JSON")
 
 
 def _inspect(subparsers: Subparsers) -> None:

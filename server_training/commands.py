@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from device_runtime import MANIFEST_FILE, SIGNATURE_FILE, Manifest, PublisherKey, read_files, sign_bundle
+from device_runtime import MANIFEST_FILE, SIGNATURE_FILE, Manifest, read_files
 from device_runtime import signatures_from_bytes as read_signatures
-from server_training.console import console, counting_bar, naming_bar, training_bar
+from server_training.console import console, counting_bar, naming_bar, print_result, text_lines, training_bar
 from server_training.data.columns import REPORT_FILE
 from server_training.data.movielens_wheel import TERMS, fetch_movielens_wheel
 from server_training.data.prepare import prepare
@@ -32,8 +32,8 @@ def prepare_command(arguments: argparse.Namespace) -> None:
         console.print(f"data: {TERMS}")
     with counting_bar("rows read") as bar:
         report = prepare(source, arguments.out, progress=lambda rows: bar(rows, None))
-    lines = [f"{arguments.out}: {report.interactions:,} interactions", *_lines(json.loads(report.to_json()))]
-    _print(json.loads(report.to_json()), arguments.json, lambda: "\n".join(lines))
+    lines = [f"{arguments.out}: {report.interactions:,} interactions", *text_lines(json.loads(report.to_json()))]
+    print_result(json.loads(report.to_json()), arguments.json, lambda: "\n".join(lines))
 
 
 def train_command(arguments: argparse.Namespace) -> None:
@@ -61,7 +61,7 @@ def train_command(arguments: argparse.Namespace) -> None:
         "resumed_from_epoch": result.resumed_from,
         "page": str(write_training_page(arguments.out)),
     }
-    _print(summary, arguments.json, lambda: "\n".join(_lines(summary)))
+    print_result(summary, arguments.json, lambda: "\n".join(text_lines(summary)))
 
 
 def _overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -91,7 +91,7 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     for run in runs:
         write_atomically(run.folder / EVALUATION_FILE, (json.dumps(found, indent=2) + "\n").encode())
         console.print(f"page: {write_training_page(run.folder)}")
-    _print(found, arguments.json, lambda: comparison.table(arguments.at))
+    print_result(found, arguments.json, lambda: comparison.table(arguments.at))
 
 
 def export_command(arguments: argparse.Namespace) -> None:
@@ -111,23 +111,14 @@ def export_command(arguments: argparse.Namespace) -> None:
     console.print(f"export: {arguments.quantize} through ExecuTorch (XNNPACK), about half a minute")
     with counting_bar("verifying users") as bar:
         report = export_run(run, arguments.out, config, bar)
-    _print(asdict(report), arguments.json, lambda: "\n".join([f"{arguments.out} (unsigned)", *_lines(asdict(report))]))
-
-
-def sign_command(arguments: argparse.Namespace) -> None:
-    """Sign a bundle."""
-    if arguments.new_key:
-        PublisherKey.create().save(arguments.key)
-    key = PublisherKey.load(arguments.key)
-    sign_bundle(arguments.bundle, key)
-    public = key.public.hex()
-    _print({"key": public}, arguments.json, lambda: f"{arguments.bundle} is signed by {public}")
+    content = asdict(report)
+    print_result(content, arguments.json, lambda: "\n".join([f"{arguments.out} (unsigned)", *text_lines(content)]))
 
 
 def inspect_command(arguments: argparse.Namespace) -> None:
     """Say what a folder holds."""
     content = _inspected(arguments.path)
-    _print(content, arguments.json, lambda: "\n".join(_lines(content)))
+    print_result(content, arguments.json, lambda: "\n".join(text_lines(content)))
 
 
 def _inspected(path: Path) -> dict[str, object]:
@@ -144,17 +135,3 @@ def _inspected(path: Path) -> dict[str, object]:
     signatures = read_signatures(files[SIGNATURE_FILE]) if SIGNATURE_FILE in files else ()
     signed_by = {s.key.hex(): s.verifies(files[MANIFEST_FILE]) for s in signatures}
     return {"kind": "bundle", "signatures_valid": signed_by, **json.loads(manifest.to_bytes())}
-
-
-def _lines(content: dict[str, object], indent: str = "  ") -> list[str]:
-    lines = []
-    for name, value in content.items():
-        if isinstance(value, dict) and value:
-            lines += [f"{indent}{name}:", *_lines(value, indent + "  ")]
-        else:
-            lines.append(f"{indent}{name}: {value:,.4g}" if isinstance(value, float) else f"{indent}{name}: {value}")
-    return lines
-
-
-def _print(content: object, as_json: bool, text: Callable[[], str]) -> None:
-    print(json.dumps(content, indent=2, ensure_ascii=False) if as_json else text())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -96,3 +97,19 @@ class CountingBar:
     def __call__(self, done: int, total: int | None) -> None:
         """Move the bar; without a total it only counts."""
         self._progress.update(self._task, completed=done, total=total)
+
+
+def text_lines(content: dict[str, object], indent: str = "  ") -> list[str]:
+    """Return one line per field, fields of fields indented."""
+    lines = []
+    for name, value in content.items():
+        if isinstance(value, dict) and value:
+            lines += [f"{indent}{name}:", *text_lines(value, indent + "  ")]
+        else:
+            lines.append(f"{indent}{name}: {value:,.4g}" if isinstance(value, float) else f"{indent}{name}: {value}")
+    return lines
+
+
+def print_result(content: object, as_json: bool, text: Callable[[], str]) -> None:
+    """Print a command's result to stdout, as JSON or as `text` says it."""
+    print(json.dumps(content, indent=2, ensure_ascii=False) if as_json else text())

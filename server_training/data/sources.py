@@ -189,6 +189,25 @@ def read_source(path: Path) -> SourceTables:
     return SourceTables(kept, items, source.files, *counts)
 
 
+def read_items(path: Path) -> pl.DataFrame:
+    """Read a file of items alone, in the columns of the contract.
+
+    Raises:
+        DataUnavailable: nothing is at ``path``.
+        DataInvalid: no known format, or the file breaks the contract; all problems at once.
+    """
+    if not path.is_file():
+        raise DataUnavailable(f"expected a file of items at {path}, found nothing; check the path")
+    if path.suffix not in (".csv", ".jsonl", ".parquet"):
+        message = f"expected a file that ends in .csv, .jsonl or .parquet, got {path.suffix or 'no ending'!r}"
+        raise DataInvalid([Problem(path.name, message)])
+    chosen = _FORMATS[path.suffix]
+    frame, problems = chosen.items(joined(chosen.tables(path, None)))
+    if frame is None:
+        raise DataInvalid(problems)
+    return frame
+
+
 def _merged(problems: Sequence[Problem]) -> list[Problem]:
     """One problem for what is wrong in the same way in several pieces: the first, with the count of all."""
     first: dict[tuple[str, str | None, str], Problem] = {}

@@ -33,12 +33,17 @@ class VerifyLimits:
     """Above these an export is refused.
 
     Attributes:
-        max_abs_diff: largest difference of any output from the same quantised model run by PyTorch.
+        max_abs_diff: largest difference of any output from the same quantised model run by PyTorch, relative to the
+            output's largest number where that is above 1.
         max_recall_loss: largest absolute loss of Recall@10 against the unquantised model.
+        max_ndcg_loss: the same of NDCG@10.
+        min_top10_overlap: smallest mean share of common items of the top ten.
     """
 
     max_abs_diff: float = 0.05
     max_recall_loss: float = 0.02
+    max_ndcg_loss: float = 0.02
+    min_top10_overlap: float = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,8 @@ class VerifyReport:
     """What the comparisons found.
 
     Attributes:
-        max_abs_diff: of all outputs of all methods, `.pte` against PyTorch running the same quantised weights.
+        max_abs_diff: of all outputs of all methods, `.pte` against PyTorch running the same quantised weights; relative
+            to the output's largest number where that is above 1.
         max_abs_diff_float: the same against the unquantised model: what quantisation costs in numbers.
         top10_overlap: mean share of common items, `.pte` with beam search against exact scoring, unquantised.
         device: metrics of the `.pte` with beam search.
@@ -97,11 +103,17 @@ def _refuse_drift(report: VerifyReport, limits: VerifyLimits) -> None:
             f"the exported program differs from PyTorch by {report.max_abs_diff:.4g} on the same weights and inputs "
             f"(limit {limits.max_abs_diff}); the export is not to be trusted, report it with the versions installed"
         )
-    loss = report.exact["recall@10"] - report.device["recall@10"]
-    if loss > limits.max_recall_loss + _FLIPS / report.n_users:
+    for name, limit in (("recall@10", limits.max_recall_loss), ("ndcg@10", limits.max_ndcg_loss)):
+        loss = report.exact[name] - report.device[name]
+        if loss > limit + _FLIPS / report.n_users:
+            raise ExportRefused(
+                f"quantisation and beam search cost {loss:.4f} {name} (limit {limit}); export with --quantize fp32 or "
+                "a wider --beam"
+            )
+    if report.top10_overlap < limits.min_top10_overlap:
         raise ExportRefused(
-            f"quantisation and beam search cost {loss:.4f} Recall@10 (limit {limits.max_recall_loss}); "
-            "export with --quantize fp32 or a wider --beam"
+            f"the program's top ten share {report.top10_overlap:.1%} of their items with PyTorch's (limit "
+            f"{limits.min_top10_overlap:.0%}); export with --quantize fp32 or a wider --beam"
         )
 
 
@@ -128,7 +140,8 @@ def _largest_difference(
                 expected = module(*inputs)
                 outputs = session.run(name, *(i.numpy() for i in inputs))
                 for got, want in zip(outputs, expected if isinstance(expected, tuple) else (expected,), strict=True):
-                    worst = max(worst, float(np.abs(got - want.numpy()).max()))
+                    scale = max(1.0, float(want.abs().max()))
+                    worst = max(worst, float(np.abs(got - want.numpy()).max()) / scale)
     return worst
 
 

@@ -111,9 +111,13 @@ class ItemFeatures:
             vectors = smoothed(vectors, split, config.smoothing)
         return cls(vectors, text, known, use, reader, config, alignment)
 
+    def read(self, items: Sequence[ItemText]) -> Vectors:
+        """The text block float32 ``[len(items), m]`` of items outside the catalog."""
+        return self._reader.apply(items)
+
     def place(self, items: Sequence[ItemText]) -> Vectors:
         """Vectors float32 ``[len(items), d]`` of items outside the catalog, from their text alone."""
-        text = self._reader.apply(items)
+        text = self.read(items)
         use = by_neighbours(text, self.text[self.known], self._use[self.known], self._config.neighbours)
         return _together(text, use, np.zeros(len(items), np.bool_), self._config, self._alignment)
 

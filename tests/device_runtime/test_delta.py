@@ -37,7 +37,7 @@ from device_runtime import (
     PublisherSet,
     SmokeReport,
     UntrustedPublisher,
-    bundle_digest,
+    manifest_digest,
     merged,
     sign_bundle,
     sign_delta,
@@ -143,7 +143,7 @@ def _fresh(catalog: Catalog) -> Catalog:
 
 def _delta(path: Path, bundle: Bundle, key: PublisherKey, **changes: Any) -> Path:
     fields = {
-        "bundle_sha256": bundle_digest(bundle),
+        "bundle_sha256": manifest_digest(bundle.manifest.to_bytes()),
         "sequence": 1,
         "created_at": NOW,
         "expires_at": EXPIRES,

@@ -31,7 +31,7 @@ from server_training.training.windows import history_windows, training_windows
 MODEL = ModelConfig(levels=2, codebook_size=8, history_length=6, width=16, layers=1, heads=2, head="autoregressive")
 TRAIN = TrainConfig(epochs=4, batch_size=8, validate_every=2, learning_rate=1e-2)
 CONFIG = RunConfig(model=MODEL, train=TRAIN)
-LOOSE = VerifyLimits(max_recall_loss=1.0)
+LOOSE = VerifyLimits(max_recall_loss=1.0, max_ndcg_loss=1.0, min_top10_overlap=0.0)
 
 
 class Watcher:
@@ -208,7 +208,15 @@ def test_an_export_agrees_with_pytorch_and_opens_once_signed(run: Run, tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("limits", [VerifyLimits(max_abs_diff=-1.0), VerifyLimits(max_recall_loss=-1.0)])
+@pytest.mark.parametrize(
+    "limits",
+    [
+        VerifyLimits(max_abs_diff=-1.0),
+        VerifyLimits(max_recall_loss=-1.0),
+        replace(LOOSE, max_ndcg_loss=-1.0),
+        replace(LOOSE, min_top10_overlap=1.1),
+    ],
+)
 def test_a_drifting_export_is_refused_and_writes_nothing(run: Run, tmp_path: Path, limits: VerifyLimits) -> None:
     config = ExportConfig("made", beam_width=16, limits=limits)
     with pytest.raises(ExportRefused):
