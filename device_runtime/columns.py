@@ -220,7 +220,10 @@ def check_order(ids: Ids, order: RowNumbers) -> None:
     """
     rows = order.all()
     n = len(ids)
-    if len(rows) != n or (n and rows.max() >= n) or len(np.unique(rows)) != n:
+    named = np.zeros(n, bool)
+    if len(rows) == n and (not n or rows.max() < n):
+        named[rows] = True
+    if not named.all() or len(rows) != n:
         raise CatalogInvalid("the order of the catalog's ids does not name every row once; export the bundle again")
     if isinstance(ids, IntegerColumn):
         numbers = ids.numbers[rows]
