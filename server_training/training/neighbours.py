@@ -27,6 +27,7 @@ WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 #: Strengths are shares of one; this many fold they make log(1 + s) tell neighbours from strangers.
 _CONTRAST = 1000.0
 _LARGEST = 15_000  # items: EASE inverts a matrix of their square, while other processes of the run wait
+_RESEMBLED = 100
 _BATCH = 256
 _ROWS = 1024
 
@@ -50,6 +51,32 @@ def find_neighbours(split: Split, catalog: Catalog, count: int) -> Neighbours | 
     rows, weights = np.empty_like(items), np.empty_like(strengths)
     rows[row_of_item], weights[row_of_item] = row_of_item[items], strengths
     return Neighbours.build(rows, weights * _CONTRAST, HALF_LIFE, 1.0)
+
+
+def introduced(found: Neighbours, content: NDArray[np.floating], used: NDArray[np.bool_]) -> Neighbours:
+    """Put items that nobody has used yet beside those that they resemble.
+
+    No event leads to such an item, and the model alone ranks it somewhere below what it knows. It enters the list of
+    each of the `_RESEMBLED` used items nearest to it by content, with the list's strongest weight times the cosine, in
+    place of the weakest where that is weaker.
+
+    Args:
+        found: neighbours from events, in catalog order.
+        content: float [n, m], in catalog order; items of zeros resemble nothing.
+        used: bool [n], items with training events.
+    """
+    lengths = np.linalg.norm(content, axis=1, keepdims=True)
+    unit = content / np.where(lengths > 0, lengths, 1.0)
+    known = np.flatnonzero(used)
+    rows, weights = found.rows.copy(), found.weights.copy()
+    for item in np.flatnonzero(~used & (lengths[:, 0] > 0)).tolist():
+        cosines = unit[known] @ unit[item]
+        nearest = np.argsort(-cosines, kind="stable")[:_RESEMBLED]
+        for row, cosine in zip(known[nearest].tolist(), cosines[nearest].tolist(), strict=True):
+            weight, weakest = int(cosine * int(weights[row].max())), int(weights[row].argmin())
+            if weight > weights[row, weakest]:
+                rows[row, weakest], weights[row, weakest] = item, weight
+    return replace(found, rows=rows, weights=weights)
 
 
 def _strongest(split: Split, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

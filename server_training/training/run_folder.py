@@ -36,10 +36,10 @@ from server_training.run_config import RunConfig
 from server_training.training.checkpoint import checkpoints_of
 from server_training.training.logs import LOG_FILE
 from server_training.training.model_file import MODEL_FILE, load_model
-from server_training.training.neighbours import find_neighbours, weighted
+from server_training.training.neighbours import find_neighbours, introduced, weighted
 from server_training.training.processes import Processes
 from server_training.training.train import TrainingObserver, TrainResult, train
-from server_training.training.windows import catalog_rows
+from server_training.training.windows import catalog_rows, used_rows
 
 RUN_FILE = "run.json"
 CATALOG_FILE = "catalog.bin"
@@ -201,6 +201,7 @@ def _write_results(
     if config.items.neighbours:
         found = find_neighbours(split, catalog, config.items.neighbours)
         if found is not None:
+            found = introduced(found, described.content, used_rows(split, catalog))
             catalog, reached = weighted(catalog, result.trained.model, split, found)
     write_atomically(folder / CATALOG_FILE, catalog.to_bytes())
     described.tokenizer.save(folder / TOKENIZER_FILE)

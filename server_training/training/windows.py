@@ -97,6 +97,13 @@ def catalog_rows(data: SequenceData, catalog: Catalog) -> NDArray[np.int64]:
     return np.array([catalog.index_of(item) for item in data.item_ids], dtype=np.int64)
 
 
+def used_rows(split: Split, catalog: Catalog) -> NDArray[np.bool_]:
+    """Return bool [n_items], in catalog order: items with a training event."""
+    used = np.zeros(len(catalog), bool)
+    used[catalog_rows(split.data, catalog)[split.data.items[split.train_events()]]] = True
+    return used
+
+
 def training_windows(split: Split, catalog: Catalog, length: int) -> Windows:
     """Cut all training events into windows of at most `length` inputs."""
     offsets = split.data.offsets[:-1]

@@ -19,7 +19,7 @@ from server_training.models.config import ModelConfig
 from server_training.models.recommender import GenerativeRecommender
 from server_training.run_config import RunConfig, changed
 from server_training.training import neighbours
-from server_training.training.neighbours import find_neighbours, weighted
+from server_training.training.neighbours import find_neighbours, introduced, weighted
 from server_training.training.windows import catalog_rows
 
 SIZES = ModelConfig(levels=2, codebook_size=8, history_length=6, width=16, layers=1, heads=2, own_features=2)
@@ -101,3 +101,17 @@ def test_the_autoregressive_head_takes_none() -> None:
         changed(RunConfig(), {"items": {"neighbours": 4}, "model": {"head": "autoregressive"}})
     with pytest.raises(ConfigInvalid, match="0 to 64"):
         changed(RunConfig(), {"items": {"neighbours": 65}})
+
+
+def test_items_that_nobody_used_stand_beside_those_they_resemble() -> None:
+    rows = np.array([[1, 2], [0, 2], [0, 1], [0, 1], [0, 1]])
+    found = Neighbours.build(rows, np.array([[4.0, 1], [4, 3], [4, 1], [0, 0], [0, 0]]), 2.0, 0.5)
+    content = np.array([[1.0, 0], [0.8, 0.6], [0, 1], [2, 0], [0, 0]])  # item 3 is like item 0, item 4 is unknown
+    used = np.array([True, True, True, False, False])
+    after = introduced(found, content, used)
+    # 4 * 1 beats the 1 of item 0's list; 4 * 0.8 beats the 3 of item 1's; item 2 has nothing in common with item 3.
+    np.testing.assert_array_equal(after.rows, [[1, 3], [0, 3], [0, 1], [0, 1], [0, 1]])
+    np.testing.assert_array_equal(after.weights, [[255, 255], [255, int(0.8 * 255)], [255, 64], [0, 0], [0, 0]])
+    assert (after.scale, after.half_life, after.weight) == (found.scale, found.half_life, found.weight)
+    untouched = introduced(found, np.zeros((5, 0)), used)
+    np.testing.assert_array_equal(untouched.rows, found.rows)
