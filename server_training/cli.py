@@ -158,7 +158,14 @@ def _export(subparsers: Subparsers) -> None:
     )
     parser.add_argument("run", type=Path, help="run folder")
     parser.add_argument("--out", type=Path, required=True, help="bundle folder to write")
-    parser.add_argument("--quantize", choices=("8da8w", "fp32"), default="8da8w", help="(default: %(default)s)")
+    parser.add_argument(
+        "--backend",
+        default="xnnpack",
+        help="what the program is made for, such as portable, vulkan, coreml (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--quantize", choices=("8da8w", "8da4w", "int8", "fp32"), help="(default: the first that the backend takes)"
+    )
     parser.add_argument("--beam", type=int, default=32, help="beam width fixed in the program (default: %(default)s)")
     parser.add_argument("--model-version", type=int, default=1, help="devices refuse to go back (default: 1)")
     parser.add_argument("--valid-days", type=int, default=365, help="devices refuse it after (default: %(default)s)")

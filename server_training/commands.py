@@ -106,9 +106,10 @@ def export_command(arguments: argparse.Namespace) -> None:
         arguments.beam,
         arguments.data_name,
         arguments.data_licence,
+        backend=arguments.backend,
     )
     run = Run.open(arguments.run)
-    console.print(f"export: {arguments.quantize} through ExecuTorch (XNNPACK), about half a minute")
+    console.print(f"export: through ExecuTorch for {arguments.backend}, about half a minute")
     with counting_bar("verifying users") as bar:
         report = export_run(run, arguments.out, config, bar)
     content = asdict(report)

@@ -7,7 +7,7 @@ import importlib.metadata
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +20,25 @@ from device_runtime import (
     README_FILE,
     Catalog,
     Manifest,
+    ModelFailed,
+    ModelShape,
+    Session,
     TrainingData,
     file_entries,
     open_session,
     write_bundle,
 )
+from server_training.console import console
+from server_training.data.split import Stage
 from server_training.errors import ConfigInvalid
-from server_training.export.lower import lower_xnnpack
-from server_training.export.quantize import Quantization, quantized
+from server_training.export.backends import BACKENDS, Backend, Quantization
+from server_training.export.eager_session import EagerSession
+from server_training.export.lower import Lowered, lower
+from server_training.export.samples import RealInputs
 from server_training.export.verify import VerifyLimits, VerifyReport, verify
-from server_training.models.methods import shape_of, window_step
+from server_training.models.methods import methods_of, shape_of, window_step
 from server_training.training.run_folder import Run
-from server_training.training.windows import catalog_rows
+from server_training.training.windows import Windows, catalog_rows, history_windows
 
 _DAY_S = 86_400
 
@@ -44,7 +51,8 @@ class ExportConfig:
         namespace: of the catalog.
         model_version: devices never go back to a lower one.
         valid_days: devices refuse the bundle afterwards.
-        quantization: see `quantize`.
+        quantization: see `backends.Quantization`; the backend's default when None.
+        backend: one of `backends.BACKENDS`.
         beam_width: fixed in the program.
         data_name, data_licence: for the manifest and the model card.
         categories: so many of the attributes that most items share become categories to filter by.
@@ -54,11 +62,12 @@ class ExportConfig:
     namespace: str
     model_version: int = 1
     valid_days: int = 365
-    quantization: Quantization = "8da8w"
+    quantization: Quantization | None = None
     beam_width: int = 32
     data_name: str = "unnamed"
     data_licence: str = "unstated"
     categories: int = 64
+    backend: str = "xnnpack"
     limits: VerifyLimits = field(default_factory=VerifyLimits)
 
     def __post_init__(self) -> None:
@@ -70,6 +79,8 @@ class ExportConfig:
         for name in ("model_version", "valid_days"):
             if getattr(self, name) < 1:
                 raise ConfigInvalid(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.backend not in BACKENDS:
+            raise ConfigInvalid(f"backend {self.backend!r} is not known; choose one of: {', '.join(BACKENDS)}")
         if not 10 <= self.beam_width <= 1024:
             raise ConfigInvalid(f"the beam width must be 10 to 1024, got {self.beam_width}")
         if not 0 <= self.categories <= MAX_CATEGORIES:
@@ -104,35 +115,60 @@ def export_run(run: Run, out: Path, config: ExportConfig, progress: Callable[[in
         ConfigInvalid, device_runtime.DeviceError: see there.
     """
     began = time.perf_counter()
-    small = quantized(run.model, config.quantization)
-    program = lower_xnnpack(small, config.beam_width)
-    lowered = time.perf_counter()
-    session = open_session(program)
+    backend = BACKENDS[config.backend]
+    config = replace(config, quantization=config.quantization or backend.quantizations[0])
+    assert config.quantization is not None
+    known = methods_of(run.model, config.beam_width, varying=backend.varying)
+    calibration = RealInputs(known, _windows(run, Stage.VALID, backend), run.catalog, _shortest(run, backend))
+    lowered = lower(run.model, config.beam_width, backend, config.quantization, calibration)
+    lowered_at = time.perf_counter()
+    session = _session(lowered)
     try:
-        report = verify(session, run.model, small, run.catalog, run.split, config.beam_width, config.limits, progress)
+        report = verify(session, run, lowered, known, config.limits, progress)
         runtime = session.name
     finally:
         session.close()
     verified = time.perf_counter()
-    contents = {MODEL_FILE: program, CATALOG_FILE: with_categories(run, config.categories).to_bytes()}
+    contents = {MODEL_FILE: lowered.program, CATALOG_FILE: with_categories(run, config.categories).to_bytes()}
     contents[README_FILE] = _model_card(run, config, report, contents[CATALOG_FILE]).encode()
-    manifest = _manifest(run, config, report, contents)
+    manifest = _manifest(run, config, report, contents, lowered.shape)
     write_bundle(out, manifest, contents)
     size = sum(len(content) for content in contents.values()) + len(manifest.to_bytes())
-    return ExportReport(len(program), size, report, lowered - began, verified - lowered, runtime)
+    return ExportReport(len(lowered.program), size, report, lowered_at - began, verified - lowered_at, runtime)
 
 
-def _manifest(run: Run, config: ExportConfig, report: VerifyReport, contents: dict[str, bytes]) -> Manifest:
-    now, shape = int(time.time()), shape_of(run.model, config.beam_width)
+def _session(lowered: Lowered) -> Session:
+    """The runtime that devices use, or PyTorch for what this machine cannot run."""
+    try:
+        return open_session(lowered.program)
+    except ModelFailed as error:
+        console.print(f"this machine cannot run the program ({error}); compared are the quantised methods in PyTorch")
+        return EagerSession(lowered.methods, lowered.shape)
+
+
+def _shortest(run: Run, backend: Backend) -> int:
+    return shape_of(run.model, 2, varying=backend.varying).shortest_history
+
+
+def _windows(run: Run, stage: Stage, backend: Backend) -> Windows:
+    shape = shape_of(run.model, 2, varying=backend.varying)
+    return history_windows(run.split, stage, run.catalog, shape.history_length, window_step(shape))
+
+
+def _manifest(
+    run: Run, config: ExportConfig, report: VerifyReport, contents: dict[str, bytes], shape: ModelShape
+) -> Manifest:
+    now = int(time.time())
+    assert config.quantization is not None
     return Manifest(
         model_version=config.model_version,
         created_at=now,
         expires_at=now + config.valid_days * _DAY_S,
         runtime=f"executorch {importlib.metadata.version('executorch')}",
-        backend="xnnpack",
+        backend=config.backend,
         quantization=config.quantization,
         methods=shape.methods(),
-        window_step=window_step(run.model),
+        window_step=window_step(shape),
         n_items=len(run.catalog),
         **asdict(shape),
         catalog_namespace=config.namespace,
@@ -172,7 +208,8 @@ def _model_card(run: Run, config: ExportConfig, report: VerifyReport, catalog: b
     digest = hashlib.sha256(catalog).hexdigest()
     return f"""# {config.namespace}, version {config.model_version}
 
-A generative recommender over semantic IDs, for on-device use through ExecuTorch (XNNPACK, {config.quantization}).
+A generative recommender over semantic IDs, for on-device use through ExecuTorch ({config.backend},
+{config.quantization}).
 
 - Training data: {config.data_name}. Terms: {config.data_licence}. Prepared data SHA-256: {run.split.data.sha256}
 - Items: {len(run.catalog)}. Catalog SHA-256: {digest}

@@ -6,25 +6,28 @@ against exact scoring), and quality (Recall@10 and NDCG@10 over every evaluated 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from device_runtime import N_ACTIONS, Catalog, ItemSearch, RowFilter, Session
+from device_runtime import Catalog, ItemSearch, RowFilter, Session
 from server_training.data.split import Split, Stage
 from server_training.errors import ExportRefused
 from server_training.evaluation.full_ranking import EvalResult, evaluate_topk
 from server_training.evaluation.scorer import ModelScorer
-from server_training.models.methods import methods_of, shape_of, window_step
+from server_training.export.lower import Lowered
+from server_training.export.samples import RealInputs
+from server_training.models.methods import Method, window_step
 from server_training.models.recommender import GenerativeRecommender
+from server_training.training.run_folder import Run
 from server_training.training.windows import Windows, catalog_rows, history_windows
 
 TOP = 10
 _BATCH = 256
+_COMPARED = 64
 _FLIPS = 2  # so many near-ties may fall the other way: with few users that is more than any limit
 
 
@@ -70,26 +73,34 @@ class VerifyReport:
 
 def verify(
     session: Session,
-    model: GenerativeRecommender,
-    quantized: GenerativeRecommender,
-    catalog: Catalog,
-    split: Split,
-    beam_width: int,
+    run: Run,
+    lowered: Lowered,
+    known: Mapping[str, Method],
     limits: VerifyLimits,
     progress: Callable[[int, int], None],
 ) -> VerifyReport:
     """Compare on every evaluated user's history before the test event.
 
+    Args:
+        session: runs the program.
+        run: the trained model, its data and catalog.
+        lowered: what the program was made from.
+        known: the methods of the unquantised model, of the same shapes.
+        limits: above which an export is refused.
+        progress: told (users done, users).
+
     Raises:
         ExportRefused: a limit is exceeded; nothing may be published then.
     """
-    windows = history_windows(split, Stage.TEST, catalog, model.config.history_length, window_step(model))
-    drift = _largest_difference(session, quantized, windows, catalog, beam_width)
-    drift_float = _largest_difference(session, model, windows, catalog, beam_width)
-    search = ItemSearch(session, catalog, shape_of(model, beam_width))
-    lists = _device_lists(search, catalog, split, windows, progress)
+    shape, catalog, split = lowered.shape, run.catalog, run.split
+    windows = history_windows(split, Stage.TEST, catalog, shape.history_length, window_step(shape))
+    real = RealInputs(known, windows, catalog, shape.shortest_history)
+    drift = _largest_difference(session, lowered.methods, real)
+    drift_float = _largest_difference(session, known, real)
+    search = ItemSearch(session, catalog, shape)
+    lists = _device_lists(search, catalog, split, windows, shape.shortest_history, progress)
     device = evaluate_topk(lists, split)
-    exact_lists, exact = _exact(model, catalog, split)
+    exact_lists, exact = _exact(run.model, catalog, split)
     report = VerifyReport(
         drift, drift_float, _overlap(lists, exact_lists), device.metrics, exact.metrics, exact.n_users
     )
@@ -117,42 +128,27 @@ def _refuse_drift(report: VerifyReport, limits: VerifyLimits) -> None:
         )
 
 
-def _largest_difference(
-    session: Session,
-    model: GenerativeRecommender,
-    windows: Windows,
-    catalog: Catalog,
-    beam_width: int,
-    samples: int = 64,
-) -> float:
-    rows = sorted(set(np.linspace(0, len(windows) - 1, samples).astype(int).tolist()))
-    generator = torch.Generator().manual_seed(0)
+def _largest_difference(session: Session, methods: Mapping[str, Method], real: RealInputs) -> float:
     worst = 0.0
-    with torch.no_grad():
-        for name, method in methods_of(model, beam_width).items():
-            module = method.module.eval()
-            for row in rows:
-                if name == "encode":
-                    inputs = tuple(torch.from_numpy(array) for array in windows.inputs(row, catalog).arrays())
-                else:
-                    most = N_ACTIONS if name == "rank" else catalog.codebook_size
-                    inputs = tuple(_random(example, most, generator) for example in method.inputs)
-                expected = module(*inputs)
-                outputs = session.run(name, *(i.numpy() for i in inputs))
-                for got, want in zip(outputs, expected if isinstance(expected, tuple) else (expected,), strict=True):
-                    scale = max(1.0, float(want.abs().max()))
-                    worst = max(worst, float(np.abs(got - want.numpy()).max()) / scale)
+    for name, method in methods.items():
+        for inputs in real.of(name, _COMPARED):
+            with torch.no_grad():
+                expected = method.module(*inputs)
+            outputs = session.run(name, *(i.numpy() for i in inputs))
+            wanted = expected if isinstance(expected, tuple | list) else (expected,)
+            for got, want in zip(outputs, wanted, strict=True):
+                scale = max(1.0, float(want.abs().max()))
+                worst = max(worst, float(np.abs(got - want.numpy()).max()) / scale)
     return worst
 
 
-def _random(example: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    if example.dtype.is_floating_point:
-        return torch.randn(example.shape, generator=generator)
-    return torch.randint(0, most, example.shape, generator=generator)
-
-
 def _device_lists(
-    search: ItemSearch, catalog: Catalog, split: Split, windows: Windows, progress: Callable[[int, int], None]
+    search: ItemSearch,
+    catalog: Catalog,
+    split: Split,
+    windows: Windows,
+    shortest: int,
+    progress: Callable[[int, int], None],
 ) -> NDArray[np.int64]:
     """Top-10 per evaluated user as the device computes it, in item indices of the data."""
     row_of_item = catalog_rows(split.data, catalog)
@@ -160,7 +156,7 @@ def _device_lists(
     lists = np.full((len(windows), TOP), -1, dtype=np.int64)
     for number, user in enumerate(split.users(Stage.TEST).tolist()):
         seen = row_of_item[split.data.items[split.history(user, Stage.TEST)]]
-        found = search(windows.inputs(number, catalog), TOP, RowFilter.of(len(catalog), excluded=seen))
+        found = search(windows.inputs(number, catalog, shortest), TOP, RowFilter.of(len(catalog), excluded=seen))
         lists[number, : len(found.rows)] = item_of_row[found.rows]
         progress(number + 1, len(windows))
     return lists

@@ -46,26 +46,26 @@ class Method:
     varying: tuple[Mapping[int, str], ...] = field(default=())
 
 
-def shape_of(model: GenerativeRecommender, beam_width: int) -> ModelShape:
-    """Return the sizes that the manifest states, for a program whose lengths vary as far as they can."""
+def shape_of(model: GenerativeRecommender, beam_width: int, *, varying: bool = True) -> ModelShape:
+    """Return the sizes that the manifest states, for a program whose lengths vary as far as they can, or not at all."""
     c = model.config
     return ModelShape(
         head=c.head,
         history_length=c.history_length,
-        shortest_history=min(SHORTEST, c.history_length),
+        shortest_history=min(SHORTEST, c.history_length) if varying else c.history_length,
         beam_width=beam_width,
-        least_beam=min(SHORTEST, beam_width),
+        least_beam=min(SHORTEST, beam_width) if varying else beam_width,
         levels=c.levels,
         codebook_size=c.codebook_size,
         features=c.features,
         state_width=c.width,
-        memory_rows=2 * c.layers if remembers(model) else 0,
+        memory_rows=2 * c.layers if varying and remembers(model) else 0,
     )
 
 
-def window_step(model: GenerativeRecommender) -> int:
+def window_step(shape: ModelShape) -> int:
     """In what steps the window moves over a history longer than it, see `device_runtime.Reading`."""
-    return max(1, model.config.history_length // 8) if remembers(model) else 1
+    return max(1, shape.history_length // 8) if shape.memory_rows else 1
 
 
 def lengths_of(shape: ModelShape) -> dict[str, tuple[int, int]]:
@@ -82,21 +82,29 @@ def remembers(model: GenerativeRecommender) -> bool:
     return model.config.backbone != "sasrec" and model.config.history_length > SHORTEST + RESUMED
 
 
-def methods_of(model: GenerativeRecommender, beam_width: int) -> dict[str, Method]:
+def methods_of(model: GenerativeRecommender, beam_width: int, *, varying: bool = True) -> dict[str, Method]:
     """Return every exported method by name.
 
     Args:
         model: in evaluation mode.
         beam_width: B, most hypotheses per decode step or candidates per ranking step.
+        varying: whether lengths may vary; a program of fixed lengths remembers nothing.
     """
+    methods = _varying_methods(model, beam_width, memory=varying and remembers(model))
+    return methods if varying else {name: Method(m.module, m.inputs) for name, m in methods.items()}
+
+
+def _varying_methods(model: GenerativeRecommender, beam_width: int, *, memory: bool) -> dict[str, Method]:
     c = model.config
     codes = torch.zeros(1, c.history_length, c.levels, dtype=torch.int64)
     features = torch.zeros(1, c.history_length, c.features)
     # Distinct tensors: torch.export takes one tensor given twice for one input.
     actions, gaps, ages = (torch.ones(1, c.history_length, dtype=torch.int64) for _ in range(3))
     over_time: Mapping[int, str] = {1: "t"}
-    methods = {"encode": Method(_Encode(model), (codes, features, actions, gaps, ages), (over_time,) * 5)}
-    if remembers(model):
+    methods = {
+        "encode": Method(_Encode(model, memory=memory), (codes, features, actions, gaps, ages), (over_time,) * 5)
+    }
+    if memory:
         methods["extend"] = _extend(model)
     if isinstance(model.head, AutoregressiveHead):
         for level in range(1, c.levels):
@@ -131,10 +139,10 @@ def _extend(model: GenerativeRecommender) -> Method:
 class _Encode(nn.Module):
     """One history -> what the head needs."""
 
-    def __init__(self, model: GenerativeRecommender) -> None:
+    def __init__(self, model: GenerativeRecommender, *, memory: bool) -> None:
         super().__init__()
         self.model = model
-        self.remembers = remembers(model)
+        self.memory = memory
 
     def forward(
         self, codes: Tensor, features: Tensor, actions: Tensor, gaps: Tensor, ages: Tensor
@@ -142,7 +150,7 @@ class _Encode(nn.Module):
         codes, actions, gaps = _inside(self.model, codes, actions, gaps)
         states, remembered = self.model.remembering(codes, features, actions, gaps, ages)
         found = _read(self.model, states)
-        return (*found, torch.stack(remembered, dim=1)) if self.remembers else found
+        return (*found, torch.stack(remembered, dim=1)) if self.memory else found
 
 
 class _Extend(nn.Module):

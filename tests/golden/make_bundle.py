@@ -83,7 +83,7 @@ def main() -> None:
         backend="xnnpack",
         quantization="8da8w",
         methods=shape.methods(),
-        window_step=window_step(model),
+        window_step=window_step(shape),
         n_items=ITEMS,
         catalog_namespace="golden",
         metrics={"recall@10": 0.25},

@@ -79,7 +79,7 @@ class RelativePosition(nn.Module):
         newest = self.bias.index_select(1, length - 1 - places)  # what the newest position adds to every key
         # The matrix is T times the size of what it is made of. Hung on an input, it is made on the device instead of
         # being folded into the program as a constant.
-        newest = newest + (ages[:1, :1] * 0).to(self.bias.dtype)
+        newest = newest + ages[:1, :1].to(self.bias.dtype) * 0
         nothing = newest * 0
         if history.past is not None:
             before = torch.cat([newest[:, 1:], nothing[:, :1]], dim=1)

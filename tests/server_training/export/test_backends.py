@@ -1,0 +1,134 @@
+"""Backends and quantisations: what can run here runs and agrees, what cannot says what it needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from device_runtime import MANIFEST_FILE, Manifest, ModelFailed, open_session, read_files
+from server_training.cli import main
+from server_training.data.prepare import prepare
+from server_training.data.split import Stage
+from server_training.errors import ConfigInvalid
+from server_training.export.backends import BACKENDS, Quantization
+from server_training.export.eager_session import EagerSession
+from server_training.export.lower import lower
+from server_training.export.publish import ExportConfig, export_run
+from server_training.export.samples import RealInputs
+from server_training.export.verify import VerifyLimits
+from server_training.models.config import ModelConfig
+from server_training.models.methods import methods_of, shape_of, window_step
+from server_training.run_config import RunConfig
+from server_training.training.config import TrainConfig
+from server_training.training.run_folder import Run, train_run
+from server_training.training.windows import history_windows
+from tests.server_training.conftest import write_recbole
+
+BEAM = 10
+MODEL = ModelConfig(levels=2, codebook_size=8, history_length=6, width=32, layers=1, heads=2, backbone="rotary")
+LOOSE = VerifyLimits(max_abs_diff=0.2, max_recall_loss=1.0, max_ndcg_loss=1.0, min_top10_overlap=0.0)
+
+
+class Quiet:
+    def step(self, *_: object) -> None: ...
+
+    def epoch(self, *_: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("backends")
+    prepare(write_recbole(folder / "source"), folder / "data")
+    train_run(folder / "data", folder / "run", RunConfig(model=MODEL, train=TrainConfig(epochs=2)), Quiet())
+    return Run.open(folder / "run")
+
+
+def _real(run: Run, *, varying: bool) -> RealInputs:
+    known = methods_of(run.model, BEAM, varying=varying)
+    windows = history_windows(run.split, Stage.VALID, run.catalog, 6)
+    return RealInputs(known, windows, run.catalog, 2 if varying else 6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backend", "scheme", "close"),
+    [("xnnpack", "8da4w", 0.3), ("xnnpack", "int8", 0.5), ("portable", "fp32", 1e-4), ("xnnpack", "8da8w", 0.1)],
+)
+def test_what_runs_here_agrees_with_pytorch(run: Run, backend: str, scheme: Quantization, close: float) -> None:
+    real = _real(run, varying=True)
+    lowered = lower(run.model, BEAM, BACKENDS[backend], scheme, real)
+    session, eager = open_session(lowered.program), EagerSession(lowered.methods, lowered.shape)
+    assert session.methods == eager.methods
+    for name in lowered.methods:
+        compared = 0
+        for inputs in real.of(name, 8):
+            arrays = [part.numpy() for part in inputs]
+            exact = EagerSession(methods_of(run.model, BEAM), lowered.shape).run(name, *arrays)
+            for ours, theirs, unquantised in zip(
+                session.run(name, *arrays), eager.run(name, *arrays), exact, strict=True
+            ):
+                scale = max(1.0, np.abs(unquantised).max())
+                assert np.abs(ours - theirs).max() <= 0.05 * scale
+                assert np.abs(ours - unquantised).max() <= close * scale
+            compared += 1
+        assert compared
+    session.close()
+
+
+@pytest.mark.slow
+def test_a_program_for_another_machine_has_fixed_lengths_and_is_compared_in_pytorch(run: Run, tmp_path: Path) -> None:
+    config = ExportConfig("made", beam_width=BEAM, backend="vulkan", limits=LOOSE)
+    report = export_run(run, tmp_path / "bundle", config, lambda done, total: None)
+    assert report.runtime == "pytorch"
+    files = read_files(tmp_path / "bundle")
+    manifest = Manifest.from_bytes(files[MANIFEST_FILE])
+    assert (manifest.backend, manifest.quantization) == ("vulkan", "fp32")
+    assert (manifest.shortest_history, manifest.memory_rows, manifest.window_step) == (6, 0, 1)
+    with pytest.raises(ModelFailed, match="VulkanBackend is not registered"):
+        open_session(files["model.pte"], prefer="native")
+
+
+@pytest.mark.parametrize("name", ["qualcomm", "mediatek", "samsung", "nxp"])
+def test_a_vendor_whose_sdk_is_not_there_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("QNN_SDK_ROOT", raising=False)
+    said = BACKENDS[name].missing()
+    assert said is not None
+    assert "SDK" in said
+    assert "lacks" in said
+
+
+def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    monkeypatch.setattr("server_training.export.backends.backend.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigInvalid, match=r"lacks coremltools; install `pip install coremltools"):
+        lower(run.model, BEAM, BACKENDS["coreml"], "fp32")
+
+
+def test_what_a_backend_does_not_take_is_refused(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigInvalid, match="portable does not take int8; choose one of: fp32"):
+        lower(run.model, BEAM, BACKENDS["portable"], "int8")
+    with pytest.raises(ConfigInvalid, match="give some"):
+        lower(run.model, BEAM, BACKENDS["xnnpack"], "int8")
+    command = ["export", str(run.folder), "--out", str(tmp_path / "out"), "--namespace", "x", "--backend", "abacus"]
+    assert main(command) == 1
+    assert "'abacus' is not known; choose one of: xnnpack, portable" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_backend_says_what_it_is() -> None:
+    for name, backend in BACKENDS.items():
+        assert backend.name == name
+        assert backend.target
+        assert backend.quantizations
+        assert set(backend.quantizations) <= set(get_args(Quantization))
+
+
+def test_calibration_sees_histories_of_real_people(run: Run) -> None:
+    real = _real(run, varying=True)
+    rows = {tuple(codes) for codes in run.catalog.codes.tolist()}
+    for inputs in real.of("encode", 8):
+        assert {tuple(codes) for codes in inputs[0][0].tolist()} <= rows
+    assert window_step(shape_of(run.model, BEAM, varying=False)) == 1
+    assert [len(list(real.of(name, 3))) for name in ("encode", "items")] == [3, 3]
