@@ -148,7 +148,8 @@ class _Encode(nn.Module):
         self, codes: Tensor, features: Tensor, actions: Tensor, gaps: Tensor, ages: Tensor
     ) -> tuple[Tensor, ...]:
         codes, actions, gaps = _inside(self.model, codes, actions, gaps)
-        states, remembered = self.model.remembering(codes, features, actions, gaps, ages)
+        alone = not isinstance(self.model.head, RetrieveRankHead)
+        states, remembered = self.model.remembering(codes, features, actions, gaps, ages, only_last=alone)
         found = _read(self.model, states)
         return (*found, torch.stack(remembered, dim=1)) if self.memory else found
 
@@ -172,7 +173,8 @@ class _Extend(nn.Module):
     ) -> tuple[Tensor, ...]:
         codes, actions, gaps = _inside(self.model, codes, actions, gaps)
         every = torch.cat([past_ages, ages], dim=1)
-        states, remembered = self.model.resumed(codes, features, actions, gaps, every, past)
+        alone = not isinstance(self.model.head, RetrieveRankHead)
+        states, remembered = self.model.resumed(codes, features, actions, gaps, every, past, only_last=alone)
         return (*_read(self.model, states), torch.stack(remembered, dim=1))
 
 

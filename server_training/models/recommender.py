@@ -78,14 +78,33 @@ class GenerativeRecommender(nn.Module):
         return self._encoded(vectors[batch.rows.clamp(min=0)], batch.actions, history)[0]
 
     def remembering(
-        self, codes: Tensor, features: Tensor, actions: Tensor, gaps: Tensor, ages: Tensor
+        self,
+        codes: Tensor,
+        features: Tensor,
+        actions: Tensor,
+        gaps: Tensor,
+        ages: Tensor,
+        *,
+        only_last: bool = False,
     ) -> tuple[Tensor, list[Tensor]]:
-        """As `states`, and what `resumed` needs of each position: tensors [N, T, d], none for some backbones."""
+        """As `states`, and what `resumed` needs of each position: tensors [N, T, d], none for some backbones.
+
+        With `only_last` the states are those of the newest position alone, [N, 1, d], and the last layer computes no
+        other.
+        """
         real = codes[..., 0] != self.config.codebook_size
-        return self._encoded(self.items(codes, features), actions, History(real, gaps, ages))
+        return self._encoded(self.items(codes, features), actions, History(real, gaps, ages), only_last=only_last)
 
     def resumed(
-        self, codes: Tensor, features: Tensor, actions: Tensor, gaps: Tensor, ages: Tensor, past: Tensor
+        self,
+        codes: Tensor,
+        features: Tensor,
+        actions: Tensor,
+        gaps: Tensor,
+        ages: Tensor,
+        past: Tensor,
+        *,
+        only_last: bool = False,
     ) -> tuple[Tensor, list[Tensor]]:
         """The states of the newest `RESUMED` = R events, given what was remembered of those before them.
 
@@ -96,17 +115,21 @@ class GenerativeRecommender(nn.Module):
             gaps: int64 [1, R].
             ages: int64 [1, P + R], of all events.
             past: [1, 2 * layers, P, d], what `remembering` gave for the others, stacked.
+            only_last: as in `remembering`.
 
         Returns:
             States [1, R, d], and what to remember of these events, as `remembering` has it.
         """
         every = torch.ones_like(ages, dtype=torch.bool)
-        return self._encoded(self.items(codes, features), actions, History(every, gaps, ages, past))
+        history = History(every, gaps, ages, past)
+        return self._encoded(self.items(codes, features), actions, history, only_last=only_last)
 
-    def _encoded(self, vectors: Tensor, actions: Tensor, history: History) -> tuple[Tensor, list[Tensor]]:
+    def _encoded(
+        self, vectors: Tensor, actions: Tensor, history: History, *, only_last: bool = False
+    ) -> tuple[Tensor, list[Tensor]]:
         x = (vectors + self.action_table(actions)) * self.input_scale
         x = x * history.real[:, -x.shape[1] :, None].to(x.dtype)
-        states, remembered = self.backbone(x, history)
+        states, remembered = self.backbone(x, history, only_last=only_last)
         return self.norm(states), remembered
 
 

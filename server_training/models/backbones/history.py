@@ -30,13 +30,18 @@ class History:
     ages: Tensor
     past: Tensor | None = None
 
-    def visible(self) -> Tensor:
-        """Bool [N, 1, Q, T]: whether a query (third axis, the newest Q positions) sees a key.
+    @property
+    def computed(self) -> int | None:
+        """How many of the newest positions are computed; None for all."""
+        return None if self.past is None else RESUMED
+
+    def visible(self, newest: int | None) -> Tensor:
+        """Bool [N, 1, Q, T]: whether a query (third axis, the newest Q positions, all when None) sees a key.
 
         A padded query sees itself, so that no row is empty.
         """
         keys = torch.arange(self.real.shape[1], device=self.real.device)
-        queries = keys if self.past is None else keys[-RESUMED:]
+        queries = last(keys, newest, dim=0)
         earlier = queries[:, None] > keys[None, :]
         return ((earlier & self.real[:, None, :]) | (queries[:, None] == keys[None, :]))[:, None]
 
@@ -46,6 +51,11 @@ class History:
             return keys, values
         past_keys, past_values = self.past[:, 2 * layer], self.past[:, 2 * layer + 1]
         return torch.cat([past_keys, keys], dim=1), torch.cat([past_values, values], dim=1)
+
+
+def last(x: Tensor, newest: int | None, dim: int = 1) -> Tensor:
+    """The newest positions of an axis, all of them when None."""
+    return x if newest is None else x.narrow(dim, x.shape[dim] - newest, newest)
 
 
 def thirds(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -71,22 +81,22 @@ class RelativePosition(nn.Module):
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(heads, length))
 
-    def forward(self, history: History) -> Tensor:
+    def forward(self, history: History, newest: int | None) -> Tensor:
         """Return [1, h, Q, T] for the newest T positions; above the diagonal, which is masked, zeros."""
         ages = history.ages
         heads, length = self.bias.shape[0], ages.shape[1]
         places = torch.arange(length, device=ages.device)
-        newest = self.bias.index_select(1, length - 1 - places)  # what the newest position adds to every key
+        line = self.bias.index_select(1, length - 1 - places)  # what the newest position adds to every key
         # The matrix is T times the size of what it is made of. Hung on an input, it is made on the device instead of
         # being folded into the program as a constant.
-        newest = newest + ages[:1, :1].to(self.bias.dtype) * 0
-        nothing = newest * 0
-        if history.past is not None:
-            before = torch.cat([newest[:, 1:], nothing[:, :1]], dim=1)
-            return torch.stack([before, newest], dim=1)[None]
+        line = line + ages[:1, :1].to(self.bias.dtype) * 0
+        nothing = line * 0
+        if newest is not None:
+            rows = [torch.cat([line[:, n:], nothing[:, :n]], dim=1) if n else line for n in range(newest)]
+            return torch.stack(rows[::-1], dim=1)[None]
         # Row i of a table of rows 2T, read as rows of 2T - 1, starts i places earlier: the shift that a distance needs.
-        line = torch.cat([newest, nothing], dim=1)
-        flat = line[:, None].expand(heads, length, 2 * length).reshape(heads, 2 * length * length)
+        wide = torch.cat([line, nothing], dim=1)
+        flat = wide[:, None].expand(heads, length, 2 * length).reshape(heads, 2 * length * length)
         shifted = flat[:, : length * (2 * length - 1)].reshape(heads, length, 2 * length - 1)
         return shifted[:, :, length - 1 :][None]
 
@@ -102,12 +112,11 @@ class RelativeTime(nn.Module):
         self.bias = nn.Embedding(MAX_LOG_TIME + 1, heads)
         nn.init.zeros_(self.bias.weight)
 
-    def forward(self, history: History) -> Tensor:
+    def forward(self, history: History, newest: int | None) -> Tensor:
         """Return biases [N, h, Q, T]."""
         ages = history.ages
         following = torch.cat([ages[:, 1:], torch.zeros_like(ages[:, :1])], dim=1)
-        if history.past is not None:
-            following = following[:, -RESUMED:]
+        following = last(following, newest)
         elapsed = (ages[:, None, :] - following[:, :, None]).clamp(min=1).to(torch.float32)
         # The half keeps powers of two off the border, where runtimes might round differently.
         buckets = torch.log2(elapsed + 0.5).to(torch.int64).clamp(max=MAX_LOG_TIME)

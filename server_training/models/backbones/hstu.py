@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from server_training.models.backbones.feed_forward import MixtureOfExperts
-from server_training.models.backbones.history import History, RelativePosition, RelativeTime, in_heads
+from server_training.models.backbones.history import History, RelativePosition, RelativeTime, in_heads, last
 from server_training.models.config import ModelConfig
 
 
@@ -19,13 +19,16 @@ class Hstu(nn.Module):
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.layers))
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, history: History) -> tuple[Tensor, list[Tensor]]:
-        """Map item vectors `x` [N, Q, d] to states [N, Q, d], and to keys and values [N, Q, d] of every layer."""
+    def forward(self, x: Tensor, history: History, *, only_last: bool = False) -> tuple[Tensor, list[Tensor]]:
+        """Map item vectors `x` [N, Q, d] to states [N, Q, d], and to keys and values [N, Q, d] of every layer.
+
+        With `only_last` the states are those of the newest position alone, [N, 1, d].
+        """
         x = self.dropout(x)
-        visible = history.visible().to(x.dtype)
         remembered: list[Tensor] = []
         for layer, block in enumerate(self.blocks):
-            x, keys, values = block(x, visible, history, layer)
+            newest = 1 if only_last and layer == len(self.blocks) - 1 else history.computed
+            x, keys, values = block(x, history.visible(newest).to(x.dtype), history, layer, newest)
             remembered += [keys, values]
         return x, remembered
 
@@ -46,13 +49,18 @@ class _Block(nn.Module):
         self.norm_mlp = nn.LayerNorm(width) if config.experts else None
         self.mlp = MixtureOfExperts(width, config.experts, config.dropout) if config.experts else None
 
-    def forward(self, x: Tensor, visible: Tensor, history: History, layer: int) -> tuple[Tensor, Tensor, Tensor]:
-        n, t, d = x.shape
+    def forward(
+        self, x: Tensor, visible: Tensor, history: History, layer: int, newest: int | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        d = x.shape[2]
         mixed = F.silu(self.uvqk(self.norm(x)))
         # By slices, see `thirds`.
         u, values, queries, keys = (mixed[..., i * d : (i + 1) * d] for i in range(4))
+        x, u, queries = last(x, newest), last(u, newest), last(queries, newest)
+        n, t, _ = x.shape
         q, k, v = (in_heads(z, self.heads) for z in (queries, *history.joined(layer, keys, values)))
-        logits = torch.matmul(q, k.transpose(2, 3)) * self.scale + self.position(history) + self.time(history)
+        logits = torch.matmul(q, k.transpose(2, 3)) * self.scale
+        logits = logits + self.position(history, newest) + self.time(history, newest)
         # Divided by the events in sight, not by the padded length: a short history weighs as much as a long one.
         weights = F.silu(logits) * visible / visible.sum(dim=-1, keepdim=True)
         attended = torch.matmul(weights, v).transpose(1, 2).reshape(n, t, d)

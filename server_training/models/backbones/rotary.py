@@ -13,9 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from device_runtime import RESUMED
 from server_training.models.backbones.feed_forward import make_feed_forward
-from server_training.models.backbones.history import HIDDEN, History, RelativePosition, in_heads, thirds
+from server_training.models.backbones.history import HIDDEN, History, RelativePosition, in_heads, last, thirds
 from server_training.models.config import ModelConfig
 
 _HOUR_S = 3600.0
@@ -37,14 +36,18 @@ class Rotary(nn.Module):
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.layers))
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, history: History) -> tuple[Tensor, list[Tensor]]:
-        """Map item vectors `x` [N, Q, d] to states [N, Q, d], and to keys (not turned) and values of every layer."""
+    def forward(self, x: Tensor, history: History, *, only_last: bool = False) -> tuple[Tensor, list[Tensor]]:
+        """Map item vectors `x` [N, Q, d] to states [N, Q, d], and to keys (not turned) and values of every layer.
+
+        With `only_last` the states are those of the newest position alone, [N, 1, d].
+        """
         x = self.dropout(x)
-        mask = torch.where(history.visible(), 0.0, HIDDEN).to(x.dtype)
         turns = self._turns(history.ages)
         remembered: list[Tensor] = []
         for layer, block in enumerate(self.blocks):
-            x, keys, values = block(x, mask, history, turns, layer)
+            newest = 1 if only_last and layer == len(self.blocks) - 1 else history.computed
+            mask = torch.where(history.visible(newest), 0.0, HIDDEN).to(x.dtype)
+            x, keys, values = block(x, mask, history, turns, layer, newest)
             remembered += [keys, values]
         return x, remembered
 
@@ -77,15 +80,21 @@ class _Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, x: Tensor, mask: Tensor, history: History, turns: tuple[Tensor, Tensor], layer: int
+        self,
+        x: Tensor,
+        mask: Tensor,
+        history: History,
+        turns: tuple[Tensor, Tensor],
+        layer: int,
+        newest: int | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        n, t, d = x.shape
         queries, keys, values = thirds(self.qkv(self.norm_attention(x)))
+        x, queries = last(x, newest), last(queries, newest)
+        n, t, d = x.shape
         q, k, v = (in_heads(z, self.heads) for z in (queries, *history.joined(layer, keys, values)))
-        newest = turns if history.past is None else (turns[0][:, :, -RESUMED:], turns[1][:, :, -RESUMED:])
-        q, k = _turned(q, *newest), _turned(k, *turns)
+        q, k = _turned(q, *(last(part, newest, dim=2) for part in turns)), _turned(k, *turns)
         rate = self.dropout.p if self.training else 0.0
-        bias = mask + self.position(history).to(x.dtype)
+        bias = mask + self.position(history, newest).to(x.dtype)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=rate)
         x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(n, t, d)))
         return x + self.dropout(self.mlp(self.norm_mlp(x))), keys, values

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from device_runtime import N_GAPS
 from server_training.models.backbones.feed_forward import make_feed_forward
-from server_training.models.backbones.history import HIDDEN, History, in_heads, thirds
+from server_training.models.backbones.history import HIDDEN, History, in_heads, last, thirds
 from server_training.models.config import ModelConfig
 
 
@@ -25,16 +25,17 @@ class SasRec(nn.Module):
         self.places: Tensor
         self.register_buffer("places", torch.arange(config.history_length), persistent=False)
 
-    def forward(self, x: Tensor, history: History) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, x: Tensor, history: History, *, only_last: bool = False) -> tuple[Tensor, list[Tensor]]:
         """Map item vectors `x` [N, T, d] to states [N, T, d]; T may be below the length the model was made for.
 
-        Nothing can be remembered: positions count from the newest event, so one more event moves them all.
+        With `only_last` the states are those of the newest position alone, [N, 1, d]. Nothing can be remembered:
+        positions count from the newest event, so one more event moves them all.
         """
-        newest = self.places[self.length - x.shape[1] :]
-        x = self.dropout(x + self.position_table(newest) + self.gap_table(history.gaps))
-        mask = torch.where(history.visible(), 0.0, HIDDEN).to(x.dtype)
-        for block in self.blocks:
-            x = block(x, mask)
+        places = self.places[self.length - x.shape[1] :]
+        x = self.dropout(x + self.position_table(places) + self.gap_table(history.gaps))
+        for layer, block in enumerate(self.blocks):
+            newest = 1 if only_last and layer == len(self.blocks) - 1 else None
+            x = block(x, torch.where(history.visible(newest), 0.0, HIDDEN).to(x.dtype), newest)
         return x, []
 
 
@@ -50,9 +51,11 @@ class _Block(nn.Module):
         self.mlp = make_feed_forward(width, config.experts, config.dropout)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, newest: int | None) -> Tensor:
+        queries, keys, values = thirds(self.qkv(self.norm_attention(x)))
+        x, queries = last(x, newest), last(queries, newest)
         n, t, d = x.shape
-        q, k, v = (in_heads(z, self.heads) for z in thirds(self.qkv(self.norm_attention(x))))
+        q, k, v = (in_heads(z, self.heads) for z in (queries, keys, values))
         rate = self.dropout.p if self.training else 0.0
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate)  # [N, h, T, d/h]
         x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(n, t, d)))

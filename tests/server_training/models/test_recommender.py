@@ -139,7 +139,7 @@ def test_a_position_bias_depends_on_the_distance_only() -> None:
         position.bias.copy_(torch.randn(3, 9))
     for length in (1, 2, 5, 9):
         ages = torch.arange(4 * length).reshape(4, length)
-        found = position(History(torch.ones_like(ages, dtype=torch.bool), ages, ages))
+        found = position(History(torch.ones_like(ages, dtype=torch.bool), ages, ages), None)
         assert found.shape == (1, 3, length, length)
         for query in range(length):
             for key in range(query + 1):
