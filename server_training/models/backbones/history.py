@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from device_runtime import RESUMED
@@ -35,15 +36,16 @@ class History:
         """How many of the newest positions are computed; None for all."""
         return None if self.past is None else RESUMED
 
-    def visible(self, newest: int | None) -> Tensor:
-        """Bool [N, 1, Q, T]: whether a query (third axis, the newest Q positions, all when None) sees a key.
+    def hidden(self, newest: int | None) -> Tensor:
+        """Float32 [N, 1, Q, T]: 1 where a query (third axis, the newest Q positions, all when None) must not see a key.
 
-        A padded query sees itself, so that no row is empty.
+        Hidden are later events and padding; a padded query sees itself, so that no row is empty. In arithmetic, not in
+        truth values: on devices comparisons and selections run outside the delegate and cost more than the attention.
         """
-        keys = torch.arange(self.real.shape[1], device=self.real.device)
-        queries = last(keys, newest, dim=0)
-        earlier = queries[:, None] > keys[None, :]
-        return ((earlier & self.real[:, None, :]) | (queries[:, None] == keys[None, :]))[:, None]
+        places = torch.arange(self.real.shape[1], device=self.real.device).to(torch.float32)
+        distance = places[None, :] - last(places, newest, dim=0)[:, None]
+        padded = (1.0 - self.real.to(torch.float32))[:, None]
+        return torch.maximum(distance.clamp(0.0, 1.0), padded * distance.abs().clamp(max=1.0))[:, None]
 
     def joined(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Return keys and values [N, T, d] of all positions of a layer, given those of the queries."""
@@ -66,6 +68,25 @@ def thirds(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     d = x.shape[-1] // 3
     return x[..., :d], x[..., d : 2 * d], x[..., 2 * d :]
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, dropout: float) -> Tensor:
+    """Softmax attention, [N, h, Q, d / h].
+
+    PyTorch's own is faster in training. What it exports to guards rows without any key by comparisons and selections
+    over the whole matrix, most of the time of a call on a device; here no row is without a key.
+
+    Args:
+        q: queries [N, h, Q, d / h].
+        k: keys [N, h, T, d / h].
+        v: values, as keys.
+        bias: added to the logits, [N or 1, h or 1, Q, T].
+        dropout: of the weights; 0 outside training.
+    """
+    if dropout:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
+    logits = torch.matmul(q, k.transpose(2, 3)) * q.shape[-1] ** -0.5 + bias
+    return torch.matmul(torch.softmax(logits, dim=-1), v)
 
 
 def in_heads(x: Tensor, heads: int) -> Tensor:

@@ -28,7 +28,8 @@ class Hstu(nn.Module):
         remembered: list[Tensor] = []
         for layer, block in enumerate(self.blocks):
             newest = 1 if only_last and layer == len(self.blocks) - 1 else history.computed
-            x, keys, values = block(x, history.visible(newest).to(x.dtype), history, layer, newest)
+            visible = (1.0 - history.hidden(newest)).to(x.dtype)
+            x, keys, values = block(x, visible, history, layer, newest)
             remembered += [keys, values]
         return x, remembered
 

@@ -10,11 +10,18 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from server_training.models.backbones.feed_forward import make_feed_forward
-from server_training.models.backbones.history import HIDDEN, History, RelativePosition, in_heads, last, thirds
+from server_training.models.backbones.history import (
+    HIDDEN,
+    History,
+    RelativePosition,
+    attention,
+    in_heads,
+    last,
+    thirds,
+)
 from server_training.models.config import ModelConfig
 
 _HOUR_S = 3600.0
@@ -46,7 +53,7 @@ class Rotary(nn.Module):
         remembered: list[Tensor] = []
         for layer, block in enumerate(self.blocks):
             newest = 1 if only_last and layer == len(self.blocks) - 1 else history.computed
-            mask = torch.where(history.visible(newest), 0.0, HIDDEN).to(x.dtype)
+            mask = (history.hidden(newest) * HIDDEN).to(x.dtype)
             x, keys, values = block(x, mask, history, turns, layer, newest)
             remembered += [keys, values]
         return x, remembered
@@ -95,7 +102,7 @@ class _Block(nn.Module):
         q, k = _turned(q, *(last(part, newest, dim=2) for part in turns)), _turned(k, *turns)
         rate = self.dropout.p if self.training else 0.0
         bias = mask + self.position(history, newest).to(x.dtype)
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=rate)
+        attended = attention(q, k, v, bias, rate)
         x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(n, t, d)))
         return x + self.dropout(self.mlp(self.norm_mlp(x))), keys, values
 

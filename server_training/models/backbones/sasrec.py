@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from device_runtime import N_GAPS
 from server_training.models.backbones.feed_forward import make_feed_forward
-from server_training.models.backbones.history import HIDDEN, History, in_heads, last, thirds
+from server_training.models.backbones.history import HIDDEN, History, attention, in_heads, last, thirds
 from server_training.models.config import ModelConfig
 
 
@@ -35,7 +34,7 @@ class SasRec(nn.Module):
         x = self.dropout(x + self.position_table(places) + self.gap_table(history.gaps))
         for layer, block in enumerate(self.blocks):
             newest = 1 if only_last and layer == len(self.blocks) - 1 else None
-            x = block(x, torch.where(history.visible(newest), 0.0, HIDDEN).to(x.dtype), newest)
+            x = block(x, (history.hidden(newest) * HIDDEN).to(x.dtype), newest)
         return x, []
 
 
@@ -57,7 +56,7 @@ class _Block(nn.Module):
         n, t, d = x.shape
         q, k, v = (in_heads(z, self.heads) for z in (queries, keys, values))
         rate = self.dropout.p if self.training else 0.0
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate)  # [N, h, T, d/h]
+        attended = attention(q, k, v, mask, rate)  # [N, h, T, d/h]
         x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(n, t, d)))
         result: Tensor = x + self.dropout(self.mlp(self.norm_mlp(x)))
         return result

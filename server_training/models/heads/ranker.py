@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from server_training.models.backbones.history import HIDDEN
+from server_training.models.backbones.history import HIDDEN, attention
 from server_training.models.config import ModelConfig
 from server_training.models.heads.head import Items, Targets
 from server_training.models.heads.retrieval import RetrievalHead
@@ -40,10 +40,8 @@ class Ranker(nn.Module):
         """
         n, c, d = candidates.shape
         query = self._split(self.query(self.norm(candidates)))
-        mask = torch.where(real, 0.0, HIDDEN)[:, None, None]
-        seen = F.scaled_dot_product_attention(
-            query, self._split(self.keys(states)), self._split(self.values(states)), attn_mask=mask
-        )
+        mask = ((1.0 - real.to(states.dtype)) * HIDDEN)[:, None, None]
+        seen = attention(query, self._split(self.keys(states)), self._split(self.values(states)), mask, 0.0)
         seen = seen.transpose(1, 2).reshape(n, c, d)
         both = torch.cat([seen, self.norm(candidates), last[:, None].expand(-1, c, -1)], dim=-1)
         correction: Tensor = self.down(self.dropout(F.gelu(self.up(both))))[..., 0]
