@@ -35,11 +35,13 @@ from device_runtime import CATALOG_FILE, MANIFEST_FILE, Manifest, read_files
 from server_training.console import console, counting_bar
 from server_training.data.split import Stage
 from server_training.export.publish import ExportConfig, export_run
+from server_training.export.verify import VerifyLimits
 from server_training.models.methods import Method, lengths_of, methods_of, shape_of
 from server_training.training.run_folder import Run
 
 LENGTHS = (10, 50, 200)
 RUNTIMES = ("native", "python", "onnx", "onnx int8", "eager")
+LIMITS = VerifyLimits()
 _BEAM = 20
 _PEOPLE = 60
 
@@ -58,7 +60,7 @@ def main() -> None:
 def _measure(run: Run, scratch: Path, calls: int) -> None:
     bundle = scratch / "bundle"
     with counting_bar("verifying") as bar:
-        report = export_run(run, bundle, ExportConfig("benchmark", beam_width=_BEAM), bar)
+        report = export_run(run, bundle, ExportConfig("benchmark", beam_width=_BEAM, limits=LIMITS), bar)
     bytes_of = {"native": report.pte_bytes, "python": report.pte_bytes}
     bytes_of |= _write_onnx(run, scratch)
     bytes_of["eager"] = (run.folder / "model.pt").stat().st_size

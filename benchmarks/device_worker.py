@@ -93,16 +93,29 @@ def _history(rows: list[list[Any]]) -> list[HistoryEvent]:
     return [HistoryEvent(item, Action(action), at) for item, action, at in rows]
 
 
-def _timed(ranker: ModelRanker, histories: list[list[HistoryEvent]], calls: int) -> dict[str, float]:
-    taken = []
-    for call in range(-5, calls):
-        history = histories[call % len(histories)]
-        began = time.perf_counter()
-        found = ranker.rank_rows(history, _K, now=history[-1].at + 60, beam=_BEAM)
-        if call >= 0:  # the first calls warm up
-            taken.append((time.perf_counter() - began) * 1e3)
-        assert len(found) == _K
+def _once(ranker: ModelRanker, history: list[HistoryEvent]) -> float:
+    began = time.perf_counter()
+    found = ranker.rank_rows(history, _K, now=history[-1].at + 60, beam=_BEAM)
+    taken = (time.perf_counter() - began) * 1e3
+    assert len(found) == _K
+    return taken
+
+
+def _summary(taken: list[float]) -> dict[str, float]:
     return {"p50": float(np.percentile(taken, 50)), "p99": float(np.percentile(taken, 99))}
+
+
+def _timed(ranker: ModelRanker, histories: list[list[HistoryEvent]], calls: int) -> dict[str, float]:
+    """Different people, one after the other; the first calls warm up."""
+    taken = [_once(ranker, histories[call % len(histories)]) for call in range(5 + calls)]
+    return _summary(taken[5:])
+
+
+def _growing(ranker: ModelRanker, history: list[HistoryEvent]) -> dict[str, float]:
+    """One person, one event more at each call."""
+    start = max(1, len(history) - 60)
+    taken = [_once(ranker, history[:length]) for length in range(start, len(history) + 1)]
+    return _summary(taken[1:] or taken)
 
 
 def main() -> None:
@@ -120,9 +133,7 @@ def main() -> None:
         found[length] = _timed(ranker, people, int(calls))
         if length == "50":
             found["cpu_s"] = (time.process_time() - cpu) / (int(calls) + 5) * 1000
-    longest = max((_history(each) for each in histories["200"]), key=len)
-    start = max(4, len(longest) - 60)
-    found["next"] = _timed(ranker, [longest[:n] for n in range(start, len(longest) + 1)], len(longest) - start - 5)
+    found["next"] = _growing(ranker, max((_history(each) for each in histories["200"]), key=len))
     found["rss_mb"] = _largest_resident_mb()
     print(json.dumps(found))
 
