@@ -146,7 +146,7 @@ def test_every_problem_is_listed_at_once(tmp_path: Path) -> None:
         "u,a,11.5,like,nan\n"
         "u,,1700000000000,like,1\n",
     )
-    no_id = "expected an id of 1 to 256 bytes without control characters, got nothing"
+    no_id = "expected an id of 1 to 255 bytes without control characters, got nothing"
     assert found == [
         f"e.csv, line 3, column 'user': {no_id}",
         f"e.csv, line 5, column 'item': {no_id}",

@@ -122,7 +122,7 @@ def test_the_same_fault_in_many_pieces_is_one_problem(tmp_path: Path) -> None:
         prepare(tmp_path / "e.csv", tmp_path / "out", piece=40)
     assert [str(problem) for problem in caught.value.problems] == [
         "e.csv, line 2, column 'timestamp': expected a number of at least 0, got 'never' (and 49 more rows)",
-        "e.csv, line 52, column 'user': expected an id of 1 to 256 bytes without control characters, got nothing",
+        "e.csv, line 52, column 'user': expected an id of 1 to 255 bytes without control characters, got nothing",
     ]
     assert [file.name for file in tmp_path.iterdir()] == ["e.csv"]
 
