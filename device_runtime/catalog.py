@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from device_runtime.categories import Categories
-from device_runtime.columns import Ids, IntegerColumn, RowNumbers, TextColumn, check_order, find, order_of
+from device_runtime.columns import Ids, RowNumbers, TextColumn, check_order, find, ids_column, order_of
 from device_runtime.errors import CatalogInvalid, UnknownItem
 from device_runtime.neighbours import Neighbours
 
@@ -153,7 +153,7 @@ class Catalog:
         packed = pack(codes, codebook_size)
         rows = np.argsort(packed, kind="stable").tolist()
         sorted_ids = [ids[row] for row in rows]
-        column: Ids = IntegerColumn.build(sorted_ids) or TextColumn.build(sorted_ids, np.uint8)
+        column = ids_column(sorted_ids)
         found = cls(
             column,
             RowNumbers.build(order_of(column), len(ids)),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from device_runtime.catalog import Catalog
 from device_runtime.categories import Categories
-from device_runtime.columns import Ids, IntegerColumn, RowNumbers, TextColumn, check_order, order_of
+from device_runtime.columns import Ids, IntegerColumn, RowNumbers, TextColumn, check_order, ids_column, order_of
 from device_runtime.errors import CatalogInvalid
 from device_runtime.neighbours import Neighbours, named_rows
 
@@ -82,9 +82,9 @@ def _ids(base: Catalog, keep: NDArray[np.int64], added: Catalog | None, order: N
         numbers: NDArray[Any] = base.ids.numbers[keep]  # type: ignore[union-attr]
         if added is not None:
             numbers = np.concatenate([numbers, added.ids.numbers])  # type: ignore[union-attr]
-        return IntegerColumn(numbers[order])
+        return IntegerColumn.of(numbers[order])
     texts = [base.ids[row] for row in keep.tolist()] + ([] if added is None else list(added.ids))
-    return TextColumn.build([texts[place] for place in order.tolist()], np.uint8)
+    return ids_column([texts[place] for place in order.tolist()])
 
 
 def _titles(

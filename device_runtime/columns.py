@@ -111,8 +111,13 @@ class IntegerColumn:
             if number is None:
                 return None
             numbers.append(number)
-        stored: NDArray[Any] = np.array(numbers, np.uint32 if max(numbers, default=0) < 1 << 32 else np.uint64)
-        return cls(stored)
+        return cls.of(np.array(numbers, np.uint64))
+
+    @classmethod
+    def of(cls, numbers: NDArray[np.unsignedinteger[Any]]) -> IntegerColumn:
+        """Store numbers in four bytes each where all of them fit, otherwise in eight."""
+        narrow = not len(numbers) or int(numbers.max()) < 1 << 32
+        return cls(numbers.astype(np.uint32) if narrow else numbers.astype(np.uint64))
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -125,6 +130,11 @@ class IntegerColumn:
 
 
 Ids = TextColumn | IntegerColumn
+
+
+def ids_column(ids: Sequence[str]) -> Ids:
+    """Store ids, as integers where all of them are."""
+    return IntegerColumn.build(ids) or TextColumn.build(ids, np.uint8)
 
 
 def as_integer(text: str) -> int | None:

@@ -98,6 +98,13 @@ def test_merging_is_rebuilding(seed: int, n: int, texts: bool, data: st.DataObje
         assert {found.ids[r] for r, w in zip(after.rows[row].tolist(), after.weights[row], strict=True) if w} == wanted
 
 
+def test_ids_are_kept_as_integers_again_once_the_last_text_is_gone() -> None:
+    parts = _parts(1, 3, texts=False)
+    for other in ("text", str(1 << 40)):
+        mixed = ([other, *parts[0][1:]], *parts[1:])
+        assert merged(_catalog(mixed, [0, 1, 2]), None, [other]).to_bytes() == _catalog(mixed, [1, 2]).to_bytes()
+
+
 def test_what_does_not_fit_is_refused() -> None:
     parts = _parts(1, 20, texts=True)
     base = _catalog(parts, range(10))
