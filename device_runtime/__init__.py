@@ -75,7 +75,7 @@ from device_runtime.sequence import (
     gap_buckets,
     seconds_before,
 )
-from device_runtime.session import MethodInfo, Session, TensorSpec, open_session
+from device_runtime.session import MethodInfo, RuntimeSettings, Session, TensorSpec, open_session
 from device_runtime.signing import PublisherKey, Signature, signatures_from_bytes
 from device_runtime.smoke import SmokeReport, smoke_run
 
@@ -135,6 +135,7 @@ __all__ = [
     "Reading",
     "RowFilter",
     "RowSet",
+    "RuntimeSettings",
     "RuntimeUnavailable",
     "Session",
     "Signature",

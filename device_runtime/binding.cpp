@@ -23,6 +23,19 @@
 #include <executorch/runtime/platform/platform.h>
 #include <executorch/runtime/platform/runtime.h>
 
+// The wheel ships this library without its header.
+namespace executorch::extension::threadpool {
+
+class ThreadPool {
+ public:
+  size_t get_thread_count() const;
+  bool _unsafe_reset_threadpool(uint32_t threads);
+};
+
+ThreadPool* get_threadpool();
+
+}  // namespace executorch::extension::threadpool
+
 namespace {
 
 using executorch::aten::ScalarType;
@@ -74,18 +87,52 @@ struct Freeing {
   void operator()(uint8_t* data) const { std::free(data); }
 };
 
+// The process has one pool of threads, and XNNPACK's runtimes keep a pointer into it: its width may change only while
+// nobody uses it.
+class PoolUse {
+ public:
+  explicit PoolUse(uint32_t threads) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    auto* pool = executorch::extension::threadpool::get_threadpool();
+    if (pool == nullptr) {
+      throw Failure("this platform has no thread pool, use one thread");
+    }
+    const size_t now = pool->get_thread_count();
+    if (now != threads && users != 0) {
+      throw Failure(
+          "an open session uses " + std::to_string(now) + " threads and all sessions of a process share one pool, use " +
+          "as many or close it");
+    }
+    if (now != threads && !pool->_unsafe_reset_threadpool(threads)) {
+      throw Failure("the thread pool cannot be made " + std::to_string(threads) + " wide");
+    }
+    ++users;
+  }
+  PoolUse(const PoolUse&) = delete;
+  PoolUse& operator=(const PoolUse&) = delete;
+  ~PoolUse() {
+    const std::lock_guard<std::mutex> lock(mutex);
+    --users;
+  }
+
+ private:
+  static inline std::mutex mutex;
+  static inline size_t users = 0;
+};
+
 struct Session {
-  std::unique_ptr<uint8_t, Freeing> copy;  // declared first: the module reads weights from it until it is gone
+  // Declared in the order in which they are needed: the module reads weights from `copy` until it is gone.
+  std::unique_ptr<PoolUse> pool;
+  std::unique_ptr<uint8_t, Freeing> copy;
   std::unique_ptr<Module> module;
   std::vector<std::string> names;
-  bool single_thread = true;
 };
 
 // While it lives, this thread's work stays on this thread, if so wanted. XNNPACK asks when a method is loaded, the other
 // kernels when they run.
 struct Threads {
-  explicit Threads(bool single) {
-    if (single) {
+  explicit Threads(const Session& session) {
+    if (session.pool == nullptr) {
       guard = std::make_unique<NoThreadPoolGuard>();
     }
   }
@@ -127,15 +174,45 @@ bool plain_name(const std::string& name) {
   });
 }
 
-std::unique_ptr<Session> open_session(const uint8_t* data, size_t size, bool single_thread) {
-  const Threads threads(single_thread);
+// Activations of all methods share one arena: of every memory, as much as the method that plans most of it.
+uint64_t arena_bytes(Module& module, const std::vector<std::string>& names) {
+  std::vector<uint64_t> largest;
+  for (const auto& name : names) {
+    auto meta = module.method_meta(name);
+    require(meta.error(), "method " + name + " cannot be described");
+    const size_t count = meta->num_memory_planned_buffers();
+    largest.resize(std::max(largest.size(), count));
+    for (size_t index = 0; index < count; ++index) {
+      auto bytes = meta->memory_planned_buffer_size(index);
+      require(bytes.error(), "the memory of method " + name + " cannot be read");
+      largest[index] = std::max(largest[index], static_cast<uint64_t>(*bytes));
+    }
+  }
+  uint64_t sum = 0;
+  for (const uint64_t bytes : largest) {
+    sum = bytes > UINT64_MAX - sum ? UINT64_MAX : sum + bytes;
+  }
+  return sum;
+}
+
+struct Settings {
+  uint32_t threads;
+  uint64_t arena_limit;
+  bool load_all;
+};
+
+std::unique_ptr<Session> open_session(const uint8_t* data, size_t size, const Settings& settings) {
   auto session = std::make_unique<Session>();
-  session->single_thread = single_thread;
+  if (settings.threads > 1) {
+    session->pool = std::make_unique<PoolUse>(settings.threads);
+  }
+  const Threads threads(*session);
   if (!is_aligned(data)) {
     session->copy = aligned_copy(data, size);
     data = session->copy.get();
   }
-  session->module = std::make_unique<Module>(std::make_unique<BufferDataLoader>(data, size));
+  session->module = std::make_unique<Module>(
+      std::make_unique<BufferDataLoader>(data, size), nullptr, nullptr, nullptr, nullptr, /*share_memory_arenas=*/true);
   require(session->module->load(Program::Verification::InternalConsistency), "the program is damaged");
   auto names = session->module->method_names();
   require(names.error(), "the program's methods cannot be listed");
@@ -145,7 +222,17 @@ std::unique_ptr<Session> open_session(const uint8_t* data, size_t size, bool sin
     if (!plain_name(name)) {
       throw Failure("a method of the program has an odd name");
     }
-    require(session->module->load_method(name), "method " + name + " cannot be loaded");
+  }
+  const uint64_t planned = arena_bytes(*session->module, session->names);
+  if (planned > settings.arena_limit) {
+    throw Failure(
+        "it plans " + std::to_string(planned) + " bytes for activations, " + std::to_string(settings.arena_limit) +
+        " are allowed");
+  }
+  if (settings.load_all) {
+    for (const auto& name : session->names) {
+      require(session->module->load_method(name), "method " + name + " cannot be loaded");
+    }
   }
   return session;
 }
@@ -249,7 +336,7 @@ void run(
     tensors.push_back(executorch::extension::make_tensor_ptr(sizes, inputs[index].data, info.scalar_type()));
     arguments.emplace_back(*tensors.back());
   }
-  const Threads threads(session.single_thread);
+  const Threads threads(session);
   auto results = session.module->execute(method, arguments);
   require(results.error(), "method " + method + " failed");
   if (results->size() != n_outputs) {
@@ -294,10 +381,19 @@ bool guarded(char* error, size_t capacity, Body body) {
 extern "C" {
 
 // Loads a program from memory: copied, or, where it is aligned to 64 bytes, used in place until the session is closed.
+// One thread is the caller's; more are those of the process's pool. Methods are loaded now or at their first call.
 // Returns null and writes `error` when it cannot be loaded.
-void* meritrec_open(const uint8_t* data, size_t size, int single_thread, char* error, size_t capacity) {
+void* meritrec_open(
+    const uint8_t* data,
+    size_t size,
+    uint32_t threads,
+    uint64_t arena_limit,
+    int load_all,
+    char* error,
+    size_t capacity) {
   void* opened = nullptr;
-  guarded(error, capacity, [&] { opened = open_session(data, size, single_thread != 0).release(); });
+  const Settings settings{threads, arena_limit, load_all != 0};
+  guarded(error, capacity, [&] { opened = open_session(data, size, settings).release(); });
   return opened;
 }
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from device_runtime.errors import ModelFailed, RuntimeUnavailable
 from device_runtime.native_library import ExecutorchWheel, native_library
-from device_runtime.session import SCALAR_TYPES, Array, MethodInfo, TensorSpec, check_inputs
+from device_runtime.session import SCALAR_TYPES, Array, MethodInfo, RuntimeSettings, TensorSpec, check_inputs
 
 _MAX_RANK = 8
 _ERROR_BYTES = 4096
@@ -46,7 +46,8 @@ def _library() -> ctypes.CDLL:
         raise RuntimeUnavailable(f"{path} cannot be loaded ({error}); remove it, it is built again") from error
     text = (ctypes.c_char_p, ctypes.c_size_t)
     arrays = (ctypes.POINTER(_Array), ctypes.c_size_t)
-    library.meritrec_open.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, *text)
+    settings = (ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int)
+    library.meritrec_open.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *settings, *text)
     library.meritrec_open.restype = ctypes.c_void_p
     library.meritrec_close.argtypes = (ctypes.c_void_p,)
     library.meritrec_close.restype = None
@@ -64,21 +65,24 @@ class NativeSession:
     ExecuTorch's int8 kernels abort the process; programs that meritrec exports clamp every index.
     """
 
-    def __init__(self, model: bytes | memoryview, *, threads: int = 1) -> None:
-        """Load a program and all its methods.
+    def __init__(self, model: bytes | memoryview, settings: RuntimeSettings) -> None:
+        """Load a program.
 
         Raises:
             RuntimeUnavailable: the binding can be neither found nor built.
-            ModelFailed: the program is damaged or needs what this runtime lacks.
+            ModelFailed: the program is damaged, needs what this runtime lacks, or does not fit the settings.
         """
         self._lock = threading.Lock()
         self._library = _library()
         error = ctypes.create_string_buffer(_ERROR_BYTES)
         # Kept while the session lives: a program that lies at an aligned address, as a mapped file does, is not copied.
         self._model = np.frombuffer(model, np.uint8)
-        self._handle = self._library.meritrec_open(self._model.ctypes.data, len(model), threads == 1, error, len(error))
+        chosen = (settings.threads, settings.arena_bytes, settings.warm_up)
+        self._handle = self._library.meritrec_open(self._model.ctypes.data, len(model), *chosen, error, len(error))
         if not self._handle:
-            raise ModelFailed(f"the program cannot be loaded: {_text(error)}; get the bundle again")
+            raise ModelFailed(
+                f"the program cannot be loaded: {_text(error)}; get the bundle again, or change the settings"
+            )
         self._free = weakref.finalize(self, _close, self._library, self._handle, self._model)
         try:
             self._methods = self._described()

@@ -8,14 +8,10 @@ processes may build at once: each builds its own file and renames it into place.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import importlib.util
 import os
 import platform
-import shutil
-import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,21 +55,25 @@ class ExecutorchWheel:
         """
         spec = importlib.util.find_spec("executorch")
         places = list(spec.submodule_search_locations or ()) if spec else []
-        try:
-            version = importlib.metadata.version("executorch")
-        except importlib.metadata.PackageNotFoundError:
-            places, version = [], ""
-        if not places:
+        versions = {place: version for place in places if (version := _installed_version(place))}
+        if not versions:
             raise RuntimeUnavailable("ExecuTorch is not installed; run `pip install 'meritrec[runtime]'`")
+        place, version = next(iter(versions.items()))
         if version.split("+")[0] != SUPPORTED_VERSION:
             raise RuntimeUnavailable(
                 f"the native runtime is written for executorch {SUPPORTED_VERSION}, {version} is installed; "
                 f"run `pip install executorch=={SUPPORTED_VERSION}`"
             )
-        wheel = cls(version, Path(places[0]).resolve())
+        wheel = cls(version, Path(place).resolve())
         if not (wheel.libraries / _file_name("executorch")).is_file():
             raise RuntimeUnavailable(f"executorch {version} in {wheel.folder} has no C++ libraries for this platform")
         return wheel
+
+
+def _installed_version(package: str) -> str | None:
+    """Read it from the name of the folder that pip leaves beside a package: importlib.metadata costs 3 MB."""
+    found = sorted(path.name for path in Path(package).parent.glob("executorch-*.dist-info"))
+    return found[-1].removeprefix("executorch-").removesuffix(".dist-info") if found else None
 
 
 def native_library() -> Path:
@@ -114,6 +114,11 @@ def _fingerprint(wheel: ExecutorchWheel) -> str:
 
 
 def _build(wheel: ExecutorchWheel, target: Path) -> None:
+    # Imported when needed: a device that has its library keeps the megabyte.
+    import shutil
+    import subprocess
+    import tempfile
+
     compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
     if compiler is None:
         raise RuntimeUnavailable("the native runtime needs a C++ compiler once; run `apt-get install g++`")

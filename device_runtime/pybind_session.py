@@ -18,7 +18,11 @@ from device_runtime.session import Array, MethodInfo, TensorSpec, check_inputs
 
 
 class PythonSession:
-    """A program in ExecuTorch's Python runtime; calls from several threads wait for each other."""
+    """A program in ExecuTorch's Python runtime; calls from several threads wait for each other.
+
+    It runs on the process's thread pool as that is, plans the memory of every method apart, and loads all of them: no
+    `RuntimeSettings` reach it.
+    """
 
     def __init__(self, model: bytes | memoryview) -> None:
         """Load a program and all its methods.

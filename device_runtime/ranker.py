@@ -12,14 +12,14 @@ from device_runtime.manifest import Manifest
 from device_runtime.row_filter import RowFilter
 from device_runtime.search import ItemSearch
 from device_runtime.sequence import HistoryEvent, encode_history
-from device_runtime.session import Session, open_session
+from device_runtime.session import RuntimeSettings, Session, open_session
 
 
 class ModelRanker:
     """Ranks catalog items for a history. Safe to use from several threads, as sessions are."""
 
-    def __init__(self, manifest: Manifest, catalog: Catalog, session: Session) -> None:
-        """Join a session and its catalog, and run once.
+    def __init__(self, manifest: Manifest, catalog: Catalog, session: Session, *, warm_up: bool = True) -> None:
+        """Join a session and its catalog, and run once if `warm_up`.
 
         Raises:
             ModelFailed: the program's methods are not those that the manifest implies, or the smoke run fails.
@@ -32,19 +32,21 @@ class ModelRanker:
             if found != spec:
                 raise ModelFailed(f"the program's method {name} is {found}, its manifest asks for {spec}; get it again")
         self._search = ItemSearch(session, catalog, manifest.shape)
-        self.rank_rows([], 1, now=0)
+        if warm_up:
+            self.rank_rows([], 1, now=0)
 
     @classmethod
-    def open(cls, bundle: Bundle, *, threads: int = 1) -> Self:
+    def open(cls, bundle: Bundle, settings: RuntimeSettings | None = None) -> Self:
         """Load the bundle's program.
 
         Raises:
             RuntimeUnavailable: no ExecuTorch runtime works here.
             ModelFailed: the program does not load or fails its smoke run.
         """
-        session = open_session(bundle.model, threads=threads)
+        settings = settings or RuntimeSettings()
+        session = open_session(bundle.model, settings)
         try:
-            return cls(bundle.manifest, bundle.catalog, session)
+            return cls(bundle.manifest, bundle.catalog, session, warm_up=settings.warm_up)
         except BaseException:
             session.close()
             raise

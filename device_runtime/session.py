@@ -37,6 +37,8 @@ SCALAR_TYPES: Mapping[int, str] = {
 #: The largest tensor a program may announce; a damaged file would otherwise ask for any amount of memory.
 MAX_TENSOR_BYTES = 1 << 30
 
+MAX_THREADS = 256
+
 _FILE_IDENTIFIER = b"ET12"  # at offset 4 of every program, see ExecuTorch's schema/program.fbs
 
 
@@ -87,6 +89,34 @@ class MethodInfo:
     outputs: tuple[TensorSpec, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RuntimeSettings:
+    """How a program is run. The native runtime keeps all of it; the Python runtime has its own ways, see there.
+
+    Attributes:
+        threads: 1 runs on the caller's thread alone. More share the process's one pool, which is made as wide; sessions
+            that are open at the same time must agree on its width.
+        arena_bytes: the most memory that the program may plan for its activations; all methods share it.
+        warm_up: load every method and rank once when opened; else each method is loaded at its first call, and what is
+            wrong with it is found then.
+    """
+
+    threads: int = 1
+    arena_bytes: int = 64 << 20
+    warm_up: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what no device has.
+
+        Raises:
+            ValueError: a number is outside its range.
+        """
+        if not 1 <= self.threads <= MAX_THREADS:
+            raise ValueError(f"threads must be 1 to {MAX_THREADS}, got {self.threads}")
+        if not 0 < self.arena_bytes < 1 << 63:
+            raise ValueError(f"arena_bytes must be positive and below 2^63, got {self.arena_bytes}")
+
+
 class Session(Protocol):
     """A loaded program. Calls from several threads are safe; they run one after the other."""
 
@@ -116,32 +146,31 @@ class Session(Protocol):
 
 
 def open_session(
-    model: bytes | memoryview, *, threads: int = 1, prefer: Literal["native", "python"] | None = None
+    model: bytes | memoryview,
+    settings: RuntimeSettings | None = None,
+    *,
+    prefer: Literal["native", "python"] | None = None,
 ) -> Session:
-    """Load a `.pte` program and all its methods.
+    """Load a `.pte` program.
 
     The bytes must already be trusted (signature checked): ExecuTorch verifies the structure of a file, not its
     weights, and does not promise to withstand a crafted one.
 
     Args:
         model: the program.
-        threads: 1 runs on the caller's thread alone. More than 1 lets the model use ExecuTorch's thread pool, which
-            the whole process shares and which has one thread per core: a number between has no meaning to it. The
-            Python runtime always uses that pool.
+        settings: threads, memory, warm-up.
         prefer: take this runtime or fail; by default native, and the Python runtime where native cannot work.
 
     Raises:
-        ModelFailed: the bytes are not a program this runtime can load.
+        ModelFailed: the bytes are not a program this runtime can load, or it does not fit the settings.
         RuntimeUnavailable: no runtime works here; the message says how to install one.
-        ValueError: `threads` is below 1.
     """
-    if threads < 1:
-        raise ValueError(f"threads must be at least 1, got {threads}")
+    settings = settings or RuntimeSettings()
     check_program(model)
     if prefer == "python":
         return _open_python(model)
     try:
-        return _open_native(model, threads)
+        return _open_native(model, settings)
     except RuntimeUnavailable as native_reason:
         if prefer == "native":
             raise
@@ -195,10 +224,10 @@ def check_inputs(methods: Mapping[str, MethodInfo], method: str, inputs: Sequenc
     return info
 
 
-def _open_native(model: bytes | memoryview, threads: int) -> Session:
+def _open_native(model: bytes | memoryview, settings: RuntimeSettings) -> Session:
     from device_runtime.native import NativeSession
 
-    return NativeSession(model, threads=threads)
+    return NativeSession(model, settings)
 
 
 def _open_python(model: bytes | memoryview) -> Session:

@@ -1,5 +1,6 @@
 """What an app imports: `Recommender` and the values it takes and gives. The only package that joins the others."""
 
+from device_runtime import RuntimeSettings
 from sdk.blending import BlendConfig
 from sdk.errors import (
     AlreadyOpen,
@@ -30,6 +31,7 @@ __all__ = [
     "Recommendation",
     "Recommender",
     "RecommenderConfig",
+    "RuntimeSettings",
     "SDKError",
     "SharingPolicy",
     "SocialConfig",

@@ -18,7 +18,7 @@ from typing import Self
 
 import numpy as np
 
-from device_runtime import Action, Bundle, HistoryEvent, ModelRanker, RowFilter
+from device_runtime import Action, Bundle, HistoryEvent, ModelRanker, RowFilter, RuntimeSettings
 from p2p import Identity, NodeStatus, PeerId, item_key
 from sdk.blending import BlendConfig, Blended, blend
 from sdk.device_folder import DeviceFolder
@@ -41,14 +41,14 @@ class RecommenderConfig:
 
     Attributes:
         sharing: what `connect` and `publish` tell peers; nothing by default.
-        threads: CPU threads of the model.
+        runtime: threads, memory and warm-up of the model.
         social: the walks.
         interest: whose records are taken.
         blend: the fusion of the two lists.
     """
 
     sharing: SharingPolicy = SharingPolicy.PRIVATE
-    threads: int = 1
+    runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
     social: SocialConfig = field(default_factory=SocialConfig)
     interest: InterestConfig = field(default_factory=InterestConfig)
     blend: BlendConfig = field(default_factory=BlendConfig)
@@ -134,7 +134,7 @@ class Recommender:
         folder = DeviceFolder.open(Path(path), passphrase)
         with ExitStack() as undo:
             undo.callback(folder.close)
-            ranker = ModelRanker.open(opened, threads=config.threads)
+            ranker = ModelRanker.open(opened, config.runtime)
             undo.callback(ranker.close)
             recommender = cls(folder, ranker, config, clock, transport)
             undo.pop_all()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -70,9 +69,13 @@ def test_a_missing_executorch_is_explained(monkeypatch: pytest.MonkeyPatch) -> N
         ExecutorchWheel.find()
 
 
-def test_another_executorch_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    version: Any = importlib.metadata.version
-    monkeypatch.setattr("importlib.metadata.version", lambda name: "1.4.1" if name == "executorch" else version(name))
+def test_another_executorch_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "executorch").mkdir()
+    (tmp_path / "executorch" / "__init__.py").touch()
+    (tmp_path / "executorch-1.4.1.dist-info").mkdir()
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "executorch", raising=False)
+    importlib.invalidate_caches()
     with pytest.raises(RuntimeUnavailable, match=r"1\.4\.1 is installed"):
         ExecutorchWheel.find()
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from device_runtime import ModelFailed, RuntimeUnavailable, Session, open_session
+from device_runtime import ModelFailed, RuntimeSettings, RuntimeUnavailable, Session, open_session
 from device_runtime.session import MethodInfo
 
 ROOT = Path(__file__).parents[2]
@@ -180,7 +180,7 @@ def test_a_closed_session_refuses(runtime: Any, tiny: Program) -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_concurrent_calls_give_the_same_results(tiny: Program, threads: int) -> None:
-    session = open_session(tiny.program, threads=threads, prefer="native")
+    session = open_session(tiny.program, RuntimeSettings(threads), prefer="native")
     calls = [(method, inputs_for(session.methods[method], seed)) for seed in range(20) for method in session.methods]
     expected = [session.run(method, *inputs) for method, inputs in calls]
     with ThreadPoolExecutor(4) as pool:
@@ -191,9 +191,64 @@ def test_concurrent_calls_give_the_same_results(tiny: Program, threads: int) -> 
             np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_threads_below_one_are_refused(tiny: Program) -> None:
-    with pytest.raises(ValueError, match="at least 1"):
-        open_session(tiny.program, threads=0)
+@pytest.mark.parametrize(
+    "wrong", [{"threads": 0}, {"threads": 257}, {"arena_bytes": 0}, {"arena_bytes": -1}, {"arena_bytes": 1 << 63}]
+)
+def test_settings_that_no_device_has_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        RuntimeSettings(**wrong)
+
+
+def test_sessions_share_one_pool_of_threads(tiny: Program) -> None:
+    two = open_session(tiny.program, RuntimeSettings(threads=2), prefer="native")
+    again = open_session(tiny.program, RuntimeSettings(threads=2), prefer="native")
+    open_session(tiny.program, RuntimeSettings(threads=1), prefer="native").close()
+    with pytest.raises(ModelFailed, match="an open session uses 2 threads"):
+        open_session(tiny.program, RuntimeSettings(threads=3), prefer="native")
+    two.close()
+    again.close()
+    three = open_session(tiny.program, RuntimeSettings(threads=3), prefer="native")
+    inputs = inputs_for(three.methods["encode"], 0)
+    single = open_session(tiny.program, prefer="native")
+    for ours, reference in zip(three.run("encode", *inputs), single.run("encode", *inputs), strict=True):
+        np.testing.assert_allclose(ours, reference, atol=1e-6)
+    three.close()
+    single.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads in /proc")
+def test_threads_are_as_many_as_asked_for(program_path: Path) -> None:
+    script = """
+import os, sys, pathlib
+from device_runtime import RuntimeSettings, open_session
+model = pathlib.Path(sys.argv[1]).read_bytes()
+one = open_session(model)
+before = len(os.listdir("/proc/self/task"))
+session = open_session(model, RuntimeSettings(threads=5))
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    assert run_script(script, program_path).stdout == "4\n"  # the caller is the fifth
+
+
+def test_a_failed_opening_leaves_the_pool_free(tiny: Program) -> None:
+    with pytest.raises(ModelFailed):
+        open_session(tiny.program[:-1], RuntimeSettings(threads=2), prefer="native")
+    open_session(tiny.program, RuntimeSettings(threads=3), prefer="native").close()
+
+
+def test_a_program_that_plans_too_much_memory_is_refused(tiny: Program) -> None:
+    with pytest.raises(ModelFailed, match=r"plans \d+ bytes for activations, 1024 are allowed"):
+        open_session(tiny.program, RuntimeSettings(arena_bytes=1024), prefer="native")
+
+
+def test_methods_loaded_at_their_first_call_answer_alike(tiny: Program, native: Session) -> None:
+    late = open_session(tiny.program, RuntimeSettings(warm_up=False), prefer="native")
+    assert late.methods == native.methods
+    for method, info in native.methods.items():
+        inputs = inputs_for(info, 3)
+        for ours, reference in zip(late.run(method, *inputs), native.run(method, *inputs), strict=True):
+            np.testing.assert_array_equal(ours, reference)
+    late.close()
 
 
 def test_the_native_path_imports_neither_torch_nor_executorch(program_path: Path) -> None:

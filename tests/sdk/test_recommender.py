@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import p2p
-from device_runtime import BundleError, BundleTampered, UntrustedPublisher
+from device_runtime import BundleError, BundleTampered, ModelFailed, UntrustedPublisher
 from p2p import AdjacencyRecord, Identity, ItemEdge, RecordStore, TrustEdge, item_key, sign_record
 from sdk import (
     AlreadyOpen,
@@ -20,6 +19,7 @@ from sdk import (
     ReasonKind,
     Recommender,
     RecommenderConfig,
+    RuntimeSettings,
     SharingPolicy,
     StoreCorrupted,
     UnknownItem,
@@ -216,10 +216,11 @@ def test_many_threads_may_use_one_recommender(opened) -> None:
         assert len(expected) == 5
 
 
-def test_the_walks_can_be_configured(opened) -> None:
-    config = RecommenderConfig()
-    with opened(config=replace(config, threads=2)) as me:
+def test_how_the_model_runs_can_be_configured(opened) -> None:
+    with opened(config=RecommenderConfig(runtime=RuntimeSettings(threads=2, warm_up=False))) as me:
         assert len(me.recommend(3)) == 3
+    with pytest.raises(ModelFailed, match="are allowed"):
+        opened(config=RecommenderConfig(runtime=RuntimeSettings(arena_bytes=64)))
 
 
 def _files(folder: Path) -> dict[str, bytes]:
