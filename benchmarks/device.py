@@ -1,9 +1,10 @@
 """One recommendation on the device's runtime, beside the same by other runtimes on the same model.
 
-`python -m benchmarks.device RUN [RUN ...] [--calls 200]`
+`python -m benchmarks.device RUN [RUN ...] [--calls 200] [--rounds 3]`
 
-For every finished run: its model is exported (8da8w) and lowered again for the peers; then each runtime answers in a
-process of its own, on one thread, with the device's own search around it, so that only the runtime differs:
+For every finished run: its model is exported (8da8w), signed, and lowered again for the peers; then each runtime opens
+and verifies the bundle and answers in a process of its own, on one thread, with the device's own search around it, so
+that only the runtime differs:
 
 native      meritrec's binding over ExecuTorch's C++ libraries; the files mapped
 python      ExecuTorch's Python runtime, the same program
@@ -13,14 +14,17 @@ eager       PyTorch, in float
 
 Printed are milliseconds of recommend(10) with a beam of 20 for histories of 10, 50 and 200 events of different people,
 of one more event in a history of up to 200, from the start of the process to the first answer, CPU seconds per
-thousand recommendations at 50 events (what a battery pays for), the largest resident memory and the bytes that a
-device would hold.
+thousand recommendations at 50 events (what a battery pays for), the largest resident memory and the bytes of the
+model alone. Processes differ from each other more than calls do: the runtimes take turns, and every figure is the
+median of the rounds.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-from device_runtime import CATALOG_FILE, MANIFEST_FILE, Manifest, read_files
+from device_runtime import CATALOG_FILE, MANIFEST_FILE, Manifest, PublisherKey, read_files, sign_bundle
 from server_training.console import console, counting_bar
 from server_training.data.split import Stage
 from server_training.export.publish import ExportConfig, export_run
@@ -44,6 +48,8 @@ RUNTIMES = ("native", "python", "onnx", "onnx int8", "eager")
 LIMITS = VerifyLimits()
 _BEAM = 20
 _PEOPLE = 60
+# Else numpy's own threads would work beside the one that is measured.
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def main() -> None:
@@ -51,24 +57,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The device's runtime beside others on the same model.")
     parser.add_argument("runs", type=Path, nargs="+", metavar="run", help="finished run folder")
     parser.add_argument("--calls", type=int, default=200, help="recommendations timed per figure (default: 200)")
+    parser.add_argument("--rounds", type=int, default=3, help="processes per runtime (default: 3)")
     arguments = parser.parse_args()
     for path in arguments.runs:
         with tempfile.TemporaryDirectory() as scratch:
-            _measure(Run.open(path), Path(scratch), arguments.calls)
+            _measure(Run.open(path), Path(scratch), arguments.calls, arguments.rounds)
 
 
-def _measure(run: Run, scratch: Path, calls: int) -> None:
+def _measure(run: Run, scratch: Path, calls: int, rounds: int) -> None:
     bundle = scratch / "bundle"
     with counting_bar("verifying") as bar:
         report = export_run(run, bundle, ExportConfig("benchmark", beam_width=_BEAM, limits=LIMITS), bar)
+    key = PublisherKey.create()
+    sign_bundle(bundle, key)
     bytes_of = {"native": report.pte_bytes, "python": report.pte_bytes}
     bytes_of |= _write_onnx(run, scratch)
     bytes_of["eager"] = (run.folder / "model.pt").stat().st_size
     (scratch / "histories.json").write_text(json.dumps(_histories(run)))
-    found = {}
-    for runtime in RUNTIMES:
-        if runtime in bytes_of:
-            found[runtime] = _worker(runtime, run, scratch, calls)
+    runtimes = [runtime for runtime in RUNTIMES if runtime in bytes_of]
+    taken: dict[str, list[dict[str, Any]]] = {runtime: [] for runtime in runtimes}
+    with counting_bar("measuring") as bar:
+        for number in range(rounds * len(runtimes)):
+            runtime = runtimes[number % len(runtimes)]
+            taken[runtime].append(_worker(runtime, run, scratch, calls, key.public))
+            bar(number + 1, rounds * len(runtimes))
+    found = {runtime: _median(results) for runtime, results in taken.items()}
     files = read_files(bundle)
     manifest = Manifest.from_bytes(files[MANIFEST_FILE])
     print(
@@ -87,12 +100,27 @@ def _measure(run: Run, scratch: Path, calls: int) -> None:
     for runtime, row in found.items():
         if runtime != "native":
             ratios = ", ".join(f"{row[str(n)]['p50'] / ours[str(n)]['p50']:.1f}x at {n}" for n in LENGTHS)
-            print(f"{runtime} / native: {ratios} events, first answer {row['first_ms'] / ours['first_ms']:.0f}x")
+            print(
+                f"{runtime} / native: {ratios} events, one more {row['next']['p50'] / ours['next']['p50']:.1f}x, first "
+                f"answer {row['first_ms'] / ours['first_ms']:.1f}x, memory {row['rss_mb'] / ours['rss_mb']:.1f}x"
+            )
 
 
-def _worker(runtime: str, run: Run, scratch: Path, calls: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.device_worker", runtime, str(scratch), str(run.folder), str(calls)]
-    done = subprocess.run([*command, repr(time.time())], capture_output=True, text=True, check=False)
+def _median(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of each figure, also of those inside figures, apart."""
+    first = results[0]
+    return {
+        name: _median([result[name] for result in results])
+        if isinstance(first[name], dict)
+        else statistics.median(result[name] for result in results)
+        for name in first
+    }
+
+
+def _worker(runtime: str, run: Run, scratch: Path, calls: int, publisher: bytes) -> dict[str, Any]:
+    given = [runtime, str(scratch), str(run.folder), publisher.hex(), str(calls), repr(time.time())]
+    command = [sys.executable, "-m", "benchmarks.device_worker", *given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | _ONE_THREAD)
     if done.returncode:
         raise SystemExit(f"{runtime} failed: {done.stderr[-2000:]}")
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -15,18 +15,14 @@ from typing import Any
 import numpy as np
 
 from device_runtime import (
-    CATALOG_FILE,
-    MANIFEST_FILE,
-    MODEL_FILE,
     Action,
-    Catalog,
+    Bundle,
     HistoryEvent,
     Manifest,
     MethodInfo,
     ModelRanker,
     open_session,
 )
-from device_runtime.bundle_files import open_files
 
 _BEAM, _K = 20, 10
 
@@ -68,19 +64,17 @@ def _eager(run_folder: Path, manifest: Manifest) -> Any:
     return EagerSession(methods_of(model, manifest.beam_width), manifest.shape)
 
 
-def _opened(runtime: str, scratch: Path, run_folder: Path) -> ModelRanker:
-    with open_files(scratch / "bundle") as files:
-        manifest = Manifest.from_bytes(bytes(files.read(MANIFEST_FILE)))
-        catalog = Catalog.from_bytes(files.read(CATALOG_FILE, mapped=True), thorough=False)
-        program = files.read(MODEL_FILE, mapped=True)
+def _opened(runtime: str, scratch: Path, run_folder: Path, publisher: bytes) -> ModelRanker:
+    # Not thorough: a device looks at every row when a bundle arrives, not each time it starts.
+    bundle = Bundle.open(scratch / "bundle", trusted_keys=[publisher], mapped=True, thorough=False)
     session: Any
     if runtime in ("native", "python"):
-        session = open_session(program, prefer="native" if runtime == "native" else "python")
+        session = open_session(bundle.model, prefer="native" if runtime == "native" else "python")
     elif runtime == "eager":
-        session = _eager(run_folder, manifest)
+        session = _eager(run_folder, bundle.manifest)
     else:
-        session = OnnxSession(scratch, ".onnx" if runtime == "onnx" else ".int8.onnx", manifest)
-    return ModelRanker(manifest, catalog, session)
+        session = OnnxSession(scratch, ".onnx" if runtime == "onnx" else ".int8.onnx", bundle.manifest)
+    return ModelRanker(bundle.manifest, bundle.catalog, session)
 
 
 def _largest_resident_mb() -> float:
@@ -120,9 +114,9 @@ def _growing(ranker: ModelRanker, history: list[HistoryEvent]) -> dict[str, floa
 
 def main() -> None:
     """Open, answer, measure, print one line of JSON."""
-    runtime, scratch, run_folder, calls, started = sys.argv[1:]
+    runtime, scratch, run_folder, publisher, calls, started = sys.argv[1:]
     histories = json.loads((Path(scratch) / "histories.json").read_text())
-    ranker = _opened(runtime, Path(scratch), Path(run_folder))
+    ranker = _opened(runtime, Path(scratch), Path(run_folder), bytes.fromhex(publisher))
     fifty = _history(histories["50"][0])
     ranker.rank_rows(fifty, _K, now=fifty[-1].at + 60, beam=_BEAM)
     first_ms = (time.time() - float(started)) * 1e3

@@ -38,11 +38,15 @@ class Catalog:
     Attributes:
         ids: item ids by row, distinct.
         order: rows by ascending id.
-        packed: uint32 [n], or uint64 where K**L needs it: each row's codes as one number in base K, ascending,
-        distinct. levels: L, codes per item. codebook_size: K. titles: by row, or None when the catalog has none.
-        features: int8 [n, R], R >= 1: what an item's vector holds beside its codes; zero for an item without. scales:
-        float32 [R], finite: a feature's value is its number times the scale of its column. neighbours: which items go
-        with which, or None. categories: which items are of which category, or None.
+        packed: uint32 [n], or uint64 where K**L needs it: each row's codes as one number in base K; they
+            ascend.
+        levels: L, codes per item.
+        codebook_size: K.
+        titles: by row, or None when the catalog has none.
+        features: int8 [n, R], R >= 1: what an item's vector holds beside its codes; zero for an item without.
+        scales: float32 [R], finite: a feature's value is its number times the scale of its column.
+        neighbours: which items go with which, or None.
+        categories: which items are of which category, or None.
 
     Raises:
         CatalogInvalid: sizes or types do not fit; `check` looks at every row.

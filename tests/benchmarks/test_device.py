@@ -31,7 +31,7 @@ def test_every_runtime_answers_and_is_compared(
 ) -> None:
     prepare(write_recbole(tmp_path / "source"), tmp_path / "data")
     train_run(tmp_path / "data", tmp_path / "run", RunConfig(model=MODEL, train=TrainConfig(epochs=2)), Quiet())
-    monkeypatch.setattr(sys, "argv", ["device", str(tmp_path / "run"), "--calls", "5"])
+    monkeypatch.setattr(sys, "argv", ["device", str(tmp_path / "run"), "--calls", "5", "--rounds", "2"])
     monkeypatch.setattr(device, "LIMITS", device.VerifyLimits(max_recall_loss=1, max_ndcg_loss=1, min_top10_overlap=0))
     device.main()
     out = capsys.readouterr().out
