@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.gossip_people import NAMESPACE, People
 from p2p import Gossip, PeerId, RecordStore, SignedRecord, intake, open_statement
 from sdk.interest import Interest, InterestConfig
-from sdk.sharing import ItemOpinion
+from sdk.item_opinion import ItemOpinion
 from sdk.social import SocialConfig, SocialGraph
 from sdk.store import Opinion
 from trust import MeritRankConfig, SalsaConfig

@@ -1,8 +1,8 @@
 """Opens, verifies and runs one model bundle. Knows no peers and no users, and never imports torch."""
 
 from device_runtime.beam import Found, beam_search
-from device_runtime.bundle import Bundle, BundleFacts, inspect_bundle
-from device_runtime.bundle_files import read_files
+from device_runtime.bundle import Bundle, BundleFacts, inspect_bundle, read_manifest
+from device_runtime.bundle_files import open_files, read_files
 from device_runtime.bundle_writer import file_entries, sign_bundle, write_bundle
 from device_runtime.catalog import Catalog
 from device_runtime.catalog_merge import merged
@@ -156,8 +156,10 @@ __all__ = [
     "inspect_bundle",
     "manifest_digest",
     "merged",
+    "open_files",
     "open_session",
     "read_files",
+    "read_manifest",
     "search_by_codes",
     "search_by_vectors",
     "seconds_before",

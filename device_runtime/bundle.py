@@ -38,6 +38,7 @@ class Bundle:
         catalog: items and semantic IDs.
         model: the ExecuTorch program.
         publishers: who may sign the next one: those trusted before, or those that the bundle's chain leads to.
+        withdrawn: ids of items that an update of the catalog took away.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class Bundle:
     catalog: Catalog
     model: bytes | memoryview
     publishers: PublisherSet
+    withdrawn: tuple[str, ...] = ()
 
     @classmethod
     def open(
@@ -122,6 +124,16 @@ def inspect_bundle(path: Path) -> BundleFacts:
         except (BundleMissing, BundleTampered) as error:
             return BundleFacts(manifest, signers, str(error))
     return BundleFacts(manifest, signers, None)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Return what a bundle says of itself, before anything is verified: to see whether it is worth opening.
+
+    Raises:
+        BundleMissing, BundleTampered, ManifestInvalid: there is no readable manifest.
+    """
+    with open_files(path) as files:
+        return Manifest.from_bytes(read_limited(path, files, names.MANIFEST_FILE, names.MAX_BYTES))
 
 
 def read_verified(

@@ -147,7 +147,8 @@ class Delta:
         Raises:
             CatalogInvalid: the added items do not fit.
         """
-        return replace(bundle, catalog=merged(bundle.catalog, self.added, self.manifest.withdrawn))
+        catalog = merged(bundle.catalog, self.added, self.manifest.withdrawn)
+        return replace(bundle, catalog=catalog, withdrawn=self.manifest.withdrawn)
 
 
 def write_delta(path: Path, manifest_fields: Mapping[str, Any], added: Catalog | None) -> DeltaManifest:

@@ -31,6 +31,7 @@ STATE_FILE = "models.json"
 _LOCK_FILE = "models.lock"
 _STAGED = ".staged-"
 _UPDATE = "update-"
+_BEFORE_ANY_EXPIRY = 0  # Unix seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ class ModelStore:
                 f"{path} is damaged ({error}); remove the folder and install the bundle again"
             ) from error
         # An app update may pin other keys: they replace a set that no chain has led away from.
-        return replace(found, publishers=self._pinned) if publishers.version == 0 else found
+        pins = publishers.version == 0 and self._pinned.keys
+        return replace(found, publishers=self._pinned) if pins else found
 
     def install(self, source: Path, *, now: int | None = None) -> SmokeReport:
         """Copy, verify, try and activate a bundle; the active one becomes the previous one.
@@ -188,15 +190,19 @@ class ModelStore:
             self._sweep()
         return found
 
-    def active(self, *, now: int | None = None) -> Bundle:
+    def active(self, *, now: int | None = None, even_expired: bool = False) -> Bundle:
         """Open the active model with the newest update of its catalog: hashes are checked again, files are mapped.
+
+        Args:
+            now: Unix seconds, the system clock's when None.
+            even_expired: open it also when its time is over, as for a device that could not fetch another meanwhile.
 
         Raises:
             BundleMissing: nothing is installed.
             BundleError: it has expired, or its files are no longer those that were installed; roll back or install
                 again.
         """
-        return self._opened(_installed(self.state(), self._folder), now)
+        return self._opened(_installed(self.state(), self._folder), _BEFORE_ANY_EXPIRY if even_expired else now)
 
     def rollback(self, *, now: int | None = None) -> Bundle:
         """Make the previous model active again and return it; the one that was active is not installed again.

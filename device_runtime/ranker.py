@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from device_runtime.bundle import Bundle
 from device_runtime.catalog import Catalog
 from device_runtime.errors import ModelFailed
@@ -87,6 +90,11 @@ class ModelRanker:
     def history_length(self) -> int:
         """How many events the model reads."""
         return self.manifest.history_length
+
+    @property
+    def item_keys(self) -> NDArray[np.float32] | None:
+        """float32 [n, d]: the model's vectors of all items, None for a model that scores codes."""
+        return self._search.item_keys
 
     @property
     def runtime(self) -> str:

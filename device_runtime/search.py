@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from device_runtime.beam import Found, beam_search
 from device_runtime.catalog import Catalog
 from device_runtime.dense import ItemVectors, search_by_codes, search_by_vectors
@@ -38,6 +41,11 @@ class ItemSearch:
         self._items: ItemVectors | None = None
         if shape.head in ("retrieval", "retrieve-rank"):
             self._items = ItemVectors(session, catalog, shape.state_width, ranked=ranked)
+
+    @property
+    def item_keys(self) -> NDArray[np.float32] | None:
+        """float32 [n, d]: what queries are multiplied with, None for heads that score codes."""
+        return None if self._items is None else self._items.keys
 
     def __call__(
         self, inputs: ModelInputs, k: int, allowed: RowFilter | None = None, *, beam: int | None = None

@@ -7,7 +7,23 @@ neither the model nor a trusted path proposes has no way in.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What stands behind the two lists.
+
+    Attributes:
+        n_events: events of the person that a model may read.
+        n_peers: peers with trust.
+        n_hits: hits of walks on items that peers list, all together.
+    """
+
+    n_events: int
+    n_peers: int
+    n_hits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,39 +46,44 @@ class BlendConfig:
 
 @dataclass(frozen=True, slots=True)
 class Blended:
-    """One item of the fused ranking, with its 1-based rank in each list (None where absent)."""
+    """One item of the fused ranking.
+
+    Attributes:
+        item: catalog row.
+        score: the higher, the better.
+        model_rank, peer_rank: 1-based rank in each list, None where absent.
+        model_share: how much of the score the model's list gave, 0 to 1.
+    """
 
     item: int
     score: float
     model_rank: int | None
     peer_rank: int | None
+    model_share: float
 
 
 def blend(
-    model_items: list[int], peer_items: list[int], *, n_events: int, n_peers: int, config: BlendConfig
+    model: Sequence[tuple[int, float]], peers: Sequence[tuple[int, float]], evidence: Evidence, config: BlendConfig
 ) -> list[Blended]:
     """Fuse two ranked lists of distinct items, best first; ties go to the smaller item number.
 
     Args:
-        model_items: the model's list.
-        peer_items: the walk's list.
-        n_events: how many events the model read.
-        n_peers: how many trusted peers the walk's list comes from.
+        model: (catalog row, log-probability), best first.
+        peers: (catalog row, hit score), best first.
+        evidence: what stands behind them.
         config: the weights.
     """
-    model_weight = n_events / (n_events + config.half_events)
-    peer_weight = config.walk_share * n_peers / (n_peers + config.half_peers)
-    model_rank = {item: rank for rank, item in enumerate(model_items, 1)}
-    peer_rank = {item: rank for rank, item in enumerate(peer_items, 1)}
-    blended = [
-        Blended(
-            item,
-            _vote(model_weight, model_rank.get(item), config) + _vote(peer_weight, peer_rank.get(item), config),
-            model_rank.get(item),
-            peer_rank.get(item),
-        )
-        for item in sorted(model_rank.keys() | peer_rank.keys())
-    ]
+    known = max(1, evidence.n_events)  # without a single event the model still has its guess
+    model_weight = known / (known + config.half_events)
+    peer_weight = config.walk_share * evidence.n_peers / (evidence.n_peers + config.half_peers)
+    model_rank = {item: rank for rank, (item, _) in enumerate(model, 1)}
+    peer_rank = {item: rank for rank, (item, _) in enumerate(peers, 1)}
+    blended = []
+    for item in sorted(model_rank.keys() | peer_rank.keys()):
+        own = _vote(model_weight, model_rank.get(item), config)
+        theirs = _vote(peer_weight, peer_rank.get(item), config)
+        share = own / (own + theirs) if own + theirs else 0.0
+        blended.append(Blended(item, own + theirs, model_rank.get(item), peer_rank.get(item), share))
     return sorted(blended, key=lambda b: (-b.score, b.item))
 
 

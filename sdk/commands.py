@@ -17,6 +17,7 @@ from device_runtime import Bundle
 from p2p.prometheus import MetricsServer
 from sdk.device_folder import KEY_BYTES, DeviceFolder, DeviceSettings, is_open, private_umask
 from sdk.errors import InvalidInput
+from sdk.models import MODELS_FOLDER
 from sdk.recommendation import Recommendation
 from sdk.recommender import Recommender, RecommenderConfig
 from sdk.rotation import IDENTITY_FILE, needs_passphrase
@@ -31,20 +32,19 @@ def init(arguments: argparse.Namespace) -> None:
     """Verify the bundle first, then make the folder: a bad bundle leaves nothing behind."""
     private_umask()
     keys = tuple(_key(text) for text in arguments.trust_key)
-    bundle = Bundle.open(arguments.bundle, trusted_keys=keys)
-    folder = DeviceFolder.open(arguments.device, _passphrase_for(arguments))
-    try:
-        settings = DeviceSettings(arguments.bundle.resolve(), keys, SharingPolicy(arguments.sharing))
-        settings.save(folder.path)
-        peer = folder.identity.peer_id.hex()
-    finally:
-        folder.close()
+    Bundle.open(arguments.bundle, trusted_keys=keys)
+    settings = DeviceSettings(keys, SharingPolicy(arguments.sharing))
+    passphrase = _passphrase_for(arguments)
+    made = Recommender.open(arguments.device, bundle=arguments.bundle, trusted_keys=keys, passphrase=passphrase)
+    with made as device:
+        settings.save(arguments.device)
+        peer, model = device.peer_id.hex(), device.model
     facts = {
         "device": str(arguments.device),
         "peer": peer,
         "sharing": settings.sharing.value,
-        "items": bundle.manifest.n_items,
-        "model_version": bundle.manifest.model_version,
+        "items": model.items,
+        "model_version": model.version,
     }
     _print(facts, arguments.json, lambda: f"{arguments.device} is ready; this device is peer {peer}")
 
@@ -67,7 +67,7 @@ def recommend(arguments: argparse.Namespace) -> None:
     """Print the ranking."""
     with _open(arguments.device) as device:
         picks = device.recommend(arguments.k, source=arguments.source, exclude_seen=not arguments.with_seen)
-    _print([_as_json(pick) for pick in picks], arguments.json, lambda: _ranking_text(picks))
+    _print([pick.as_json() for pick in picks], arguments.json, lambda: _ranking_text(picks))
 
 
 def vouch(arguments: argparse.Namespace) -> None:
@@ -149,8 +149,8 @@ def inspect(arguments: argparse.Namespace) -> None:
     with _open(arguments.device) as device:
         facts = {
             "peer": device.peer_id.hex(),
-            "bundle": str(settings.bundle),
             "namespace": device.namespace,
+            "model": device.model.as_json(),
             "runtime": device.runtime,
             "events": device.count_events(),
             "sharing": settings.sharing.value,
@@ -166,9 +166,10 @@ def _open(path: Path) -> Recommender:
     settings = DeviceSettings.load(path)
     return Recommender.open(
         path,
-        bundle=settings.bundle,
+        bundle=None if (path / MODELS_FOLDER).exists() else settings.bundle,
         trusted_keys=settings.trusted_keys,
         config=RecommenderConfig(sharing=settings.sharing),
+        community=settings.community,
         passphrase=_passphrase(confirm=False) if needs_passphrase(path) else None,
     )
 
@@ -194,25 +195,6 @@ def _key(text: str) -> bytes:
     if len(key) != KEY_BYTES:
         raise InvalidInput(f"a public key is {2 * KEY_BYTES} hex digits, got {text!r}")
     return key
-
-
-def _as_json(pick: Recommendation) -> dict[str, object]:
-    return {
-        "item": pick.item,
-        "title": pick.title,
-        "score": pick.score,
-        "model_rank": pick.model_rank,
-        "peer_rank": pick.peer_rank,
-        "reasons": [
-            {
-                "kind": r.kind.value,
-                "text": r.text,
-                "items": list(r.items),
-                "peers": [p.hex() for p in r.peers],
-            }
-            for r in pick.reasons
-        ],
-    }
 
 
 def _ranking_text(picks: list[Recommendation]) -> str:

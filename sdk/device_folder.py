@@ -18,7 +18,11 @@ EVENTS_FILE = "events.db"
 SETTINGS_FILE = "settings.json"
 KEY_BYTES = 32  # of every public key
 _LOCK_FILE = "lock"
-_SETTINGS_FIELDS = {"format", "bundle", "trusted_keys", "sharing"}
+_SETTINGS_FORMAT = 2
+_SETTINGS_FIELDS = {
+    1: {"format", "bundle", "trusted_keys", "sharing"},
+    2: {"format", "trusted_keys", "sharing", "community"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +30,24 @@ class DeviceSettings:
     """What `meritrec init` remembers, so that later commands need only the folder.
 
     Attributes:
-        bundle: absolute path of the model bundle.
         trusted_keys: publisher keys, 32 bytes each.
         sharing: the sharing policy.
+        community: the circle of peers that this device is in.
+        bundle: where a device of format 1, which kept no model of its own, has its bundle; None since.
     """
 
-    bundle: Path
     trusted_keys: tuple[bytes, ...]
     sharing: SharingPolicy
+    community: str = ""
+    bundle: Path | None = None
 
     def save(self, folder: Path) -> None:
         """Write the settings, whole or not at all."""
         content = {
-            "format": 1,
-            "bundle": str(self.bundle),
+            "format": _SETTINGS_FORMAT,
             "trusted_keys": [key.hex() for key in self.trusted_keys],
             "sharing": self.sharing.value,
+            "community": self.community,
         }
         temporary = folder / f"{SETTINGS_FILE}.new"
         temporary.write_text(json.dumps(content, indent=2) + "\n")
@@ -57,12 +63,15 @@ class DeviceSettings:
         path = folder / SETTINGS_FILE
         try:
             content = json.loads(path.read_text())
-            if not isinstance(content, dict) or set(content) != _SETTINGS_FIELDS or content["format"] != 1:
-                raise ValueError(f"expected the fields {sorted(_SETTINGS_FIELDS)} of format 1")
+            known = isinstance(content, dict) and content.get("format") in _SETTINGS_FIELDS
+            if not known or set(content) != _SETTINGS_FIELDS[content["format"]]:
+                wanted = sorted(_SETTINGS_FIELDS[_SETTINGS_FORMAT])
+                raise ValueError(f"expected the fields {wanted} of format {_SETTINGS_FORMAT}")
             keys = tuple(bytes.fromhex(key) for key in content["trusted_keys"])
             if any(len(key) != KEY_BYTES for key in keys):
                 raise ValueError(f"a trusted key is {2 * KEY_BYTES} hex digits")
-            return cls(Path(content["bundle"]), keys, SharingPolicy(content["sharing"]))
+            bundle = Path(content["bundle"]) if "bundle" in content else None
+            return cls(keys, SharingPolicy(content["sharing"]), str(content.get("community", "")), bundle)
         except FileNotFoundError as error:
             raise DeviceFolderInvalid(
                 f"{folder} is not a device folder; run `meritrec init {folder} --bundle BUNDLE --trust-key KEY` first"

@@ -25,9 +25,10 @@ from p2p.lan import LanDiscovery, expanded
 from sdk.device_folder import DeviceFolder
 from sdk.errors import NotConnected
 from sdk.interest import Interest, InterestConfig
+from sdk.item_opinion import ItemOpinion
 from sdk.sharing import SharingPolicy, shared_items, shared_vouches
 from sdk.social import SocialGraph
-from sdk.store import Opinion, StoredEvent
+from sdk.store import Opinion
 
 TransportFactory = Callable[[Identity], Transport]
 
@@ -123,7 +124,7 @@ class Network:
             raise failures[0]
 
     def publish(
-        self, policy: SharingPolicy, events: Sequence[StoredEvent], opinions: Sequence[Opinion], namespace: str
+        self, policy: SharingPolicy, liked: Sequence[ItemOpinion], opinions: Sequence[Opinion], namespace: str
     ) -> bool:
         """Publish what `policy` allows if it differs from what is already out; return whether it did.
 
@@ -133,7 +134,7 @@ class Network:
         if self._node is None:
             raise NotConnected("publishing needs the network; call connect() first")
         author = self._folder.identity.peer_id
-        items = shared_items(policy, events, namespace)
+        items = shared_items(policy, liked, namespace)
         vouches = shared_vouches(policy, self._social.current(opinions))
         before = self.store.get(author)
         if before is None and not items and not vouches:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from device_runtime import Action, Catalog
+from device_runtime import Action, Catalog, HistoryEvent
 from p2p import PeerId
 from sdk.recommendation import Reason, ReasonKind
 from sdk.social import as_key
-from sdk.store import StoredEvent
 from trust import ItemScore, PeerScore
 
 FAINT = 0.05  # peers with less than this share of the most trusted peer's score are not called trusted
@@ -18,7 +17,7 @@ _SHOWN = 2
 _GOOD = {Action.VIEW, Action.LIKE, Action.SAVE, Action.BUY}
 
 
-def history_reason(catalog: Catalog, item: int, events: Sequence[StoredEvent], title: Callable[[int], str]) -> Reason:
+def history_reason(catalog: Catalog, item: int, events: Sequence[HistoryEvent], title: Callable[[int], str]) -> Reason:
     """Say which liked or viewed items stand nearest to `item` (catalog row) in the model's semantic IDs.
 
     Nearness is the length of the shared code prefix; of equally near items the latest are named.

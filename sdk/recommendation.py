@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
 Source = Literal["blend", "model", "peers"]
 
@@ -14,9 +14,22 @@ class ReasonKind(Enum):
 
     HISTORY = "history"
     PEERS = "peers"
+    SIMILAR = "similar"
+    EXPLORED = "explored"
     SEEN = "seen"
     BLOCKED = "blocked"
     NONE = "none"
+
+
+class FilterKind(Enum):
+    """Why an item was kept out of a ranking."""
+
+    SEEN = "seen"
+    BLOCKED = "blocked"
+    CATEGORY = "category"
+    UNAVAILABLE = "unavailable"
+    WITHDRAWN = "withdrawn"
+    UNTRUSTED = "untrusted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,15 @@ class Reason:
     items: tuple[str, ...] = ()
     peers: tuple[bytes, ...] = ()
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it in JSON's types; keys are hex."""
+        return {
+            "kind": self.kind.value,
+            "text": self.text,
+            "items": list(self.items),
+            "peers": [peer.hex() for peer in self.peers],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
@@ -47,6 +69,7 @@ class Recommendation:
         reasons: never empty.
         model_rank: 1-based rank in the model's own list, None when the model did not list it.
         peer_rank: 1-based rank in the trust walk's own list, None when no trusted peer lists it.
+        model_share: how much of the score came from the model, 0 to 1; None where nothing was blended.
     """
 
     item: str
@@ -55,3 +78,45 @@ class Recommendation:
     reasons: tuple[Reason, ...]
     model_rank: int | None = None
     peer_rank: int | None = None
+    model_share: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it in JSON's types."""
+        return {
+            "item": self.item,
+            "title": self.title,
+            "score": self.score,
+            "model_rank": self.model_rank,
+            "peer_rank": self.peer_rank,
+            "model_share": self.model_share,
+            "reasons": [reason.as_json() for reason in self.reasons],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """An item that would have been shown, and why it was not.
+
+    Attributes:
+        item: its id.
+        title: from the catalog, or the id where there is none.
+        kind: why it was kept out.
+        text: the same in one sentence.
+        peers: for items of untrusted peers, whose they are.
+    """
+
+    item: str
+    title: str
+    kind: FilterKind
+    text: str
+    peers: tuple[bytes, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it in JSON's types; keys are hex."""
+        return {
+            "item": self.item,
+            "title": self.title,
+            "kind": self.kind.value,
+            "text": self.text,
+            "peers": [peer.hex() for peer in self.peers],
+        }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from p2p import AdjacencyRecord, PeerId, TrustEdge, item_key
-from sdk.sharing import ItemOpinion
+from sdk.item_opinion import ItemOpinion
 from sdk.store import BLOCKED, Opinion
 from sdk.succession import Successions
 from trust import (

@@ -1,44 +1,35 @@
 """The private store: what the person did and whom they vouch for. It never leaves the device.
 
-SQLite in WAL mode with `synchronous=FULL`: an event is durable when `add_event` returns, and a crash at any point
-leaves the file readable. The store knows nothing of models, catalogs or the network.
+SQLite in WAL mode with `synchronous=FULL`: an event is durable when `add_events` returns, and a crash at any point
+leaves the file readable. What was forgotten is overwritten. The store knows nothing of models, catalogs or the network,
+and no call but `events` costs more the longer the history is.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from device_runtime import Action
-from sdk.errors import Closed, DeviceFolderInvalid, StoreCorrupted
+from sdk.actions import ACTION_NUMBERS, IMPRESSION
+from sdk.errors import Closed, DeviceFolderInvalid, DiskFull, StoreCorrupted, StoreUnavailable
+from sdk.item_opinion import ItemOpinion, ItemState, actions_of, state_of
+from sdk.store_schema import SCHEMA_VERSION, prepare, save_state
 
-SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE event (
-    id INTEGER PRIMARY KEY,
-    item TEXT NOT NULL,
-    action INTEGER NOT NULL,
-    at INTEGER NOT NULL
-);
-CREATE INDEX event_by_time ON event (at, id);
-CREATE TABLE opinion (
-    peer BLOB PRIMARY KEY,
-    level INTEGER NOT NULL,
-    at INTEGER NOT NULL
-);
-"""
 BLOCKED = -1  # the level of an opinion that cuts a peer off
 _LEVELS = {BLOCKED, 1, 2, 3}
-_ACTIONS = set(Action) - {Action.PAD}
+_CHECKED_UP_TO = 64 << 20  # larger files are not read through when opened; SQLite names damage where it meets it
+_DAMAGE = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN}
+_STATE = "level, day, actions, seen, shown, last_at"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """One thing the person did: `action` is a `device_runtime.Action` value, `at` Unix seconds."""
+    """One thing the person did: `action` is a number of `sdk.actions`, `at` Unix seconds."""
 
     item: str
     action: int
@@ -47,11 +38,12 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What the person thinks of a peer: level 1..3 vouches, `BLOCKED` cuts the peer off."""
+    """What the person thinks of a peer: level 1..3 vouches, `BLOCKED` cuts the peer off; within one community."""
 
     peer: bytes
     level: int
     at: int
+    community: str = ""
 
 
 class EventStore:
@@ -60,6 +52,7 @@ class EventStore:
     Raises:
         StoreCorrupted: the file is damaged or is not a SQLite database. It is left as it is.
         DeviceFolderInvalid: the file was written by a newer version of this package.
+        StoreUnavailable: the file system refuses; `DiskFull` where there is no room.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,12 +60,10 @@ class EventStore:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         try:
-            self._connection = sqlite3.connect(path, check_same_thread=False)
-            self._prepare(self._connection)
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter: a message that quotes the damage
-            self.close()
-            raise self._corrupted(error) from error
-        except DeviceFolderInvalid:
+            with self._translated():
+                self._connection = sqlite3.connect(path, check_same_thread=False)
+                self._prepare(self._connection)
+        except BaseException:
             self.close()
             raise
 
@@ -84,11 +75,12 @@ class EventStore:
             )
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
-        if version == 0:
-            with db:
-                db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
-        elif db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+        db.execute("PRAGMA secure_delete=ON")
+        small = self._path.stat().st_size <= _CHECKED_UP_TO
+        if version > 0 and small and db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("quick_check found damaged pages")
+        if version < SCHEMA_VERSION:
+            prepare(db, version)
 
     def _corrupted(self, error: object) -> StoreCorrupted:
         return StoreCorrupted(
@@ -97,61 +89,237 @@ class EventStore:
         )
 
     @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except UnicodeDecodeError as error:  # a message, or a text, that quotes the damage
+            raise self._corrupted(error) from error
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+            if code in _DAMAGE:
+                raise self._corrupted(error) from error
+            if code == sqlite3.SQLITE_FULL:
+                raise DiskFull(
+                    f"there is no room left for {self._path}; free some and try again. What was stored before is whole"
+                ) from error
+            if isinstance(error, sqlite3.OperationalError):
+                raise StoreUnavailable(
+                    f"{self._path} cannot be used now ({error}); free space or check the file system, and try again. "
+                    "What was stored before is whole"
+                ) from error
+            raise
+
+    @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             if self._connection is None:
                 raise Closed("the event store is closed; open the Recommender again")
-            try:
-                with self._connection:
-                    yield self._connection
-            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-                if not _is_damage(error):
-                    raise
-                raise self._corrupted(error) from error
+            with self._translated(), self._connection:
+                yield self._connection
 
-    def add_events(self, events: Iterable[StoredEvent]) -> None:
-        """Append events in one transaction; all are durable on return, or none is kept."""
-        rows = [(e.item, e.action, e.at) for e in events]
+    # -- events ----------------------------------------------------------------------------------
+
+    def add_events(self, events: Iterable[StoredEvent], *, newest: int | None = None) -> None:
+        """Append events in one transaction; all are durable on return, or none is kept.
+
+        Args:
+            events: in any order.
+            newest: what `newest` returns from now on, unchanged when None.
+        """
+        batch = list(events)
         with self._database() as db:
+            numbers = {name: self._number(db, name) for name in dict.fromkeys(event.item for event in batch)}
+            rows = [(numbers[e.item], e.action, e.at) for e in batch]
             db.executemany("INSERT INTO event (item, action, at) VALUES (?, ?, ?)", rows)
+            by_item: dict[int, list[tuple[int, int]]] = {}
+            for number, action, at in rows:
+                by_item.setdefault(number, []).append((action, at))
+            for number, said in by_item.items():
+                save_state(db, number, self._state_after(db, number, said))
+            shown = sum(event.action == IMPRESSION for event in batch)
+            for name, more in (("events", len(batch)), ("impressions", shown)):
+                db.execute("UPDATE total SET value = value + ? WHERE name = ?", (more, name))
+            if newest is not None:
+                db.execute("UPDATE total SET value = ? WHERE name = 'newest'", (newest,))
+
+    def _number(self, db: sqlite3.Connection, name: str) -> int:
+        found = db.execute("SELECT id FROM item WHERE name = ?", (name,)).fetchone()
+        if found is None:
+            return int(db.execute("INSERT INTO item (name) VALUES (?)", (name,)).lastrowid or 0)
+        return int(found[0])
+
+    def _state_after(self, db: sqlite3.Connection, number: int, said: list[tuple[int, int]]) -> ItemState:
+        row = db.execute(f"SELECT {_STATE} FROM item WHERE id = ?", (number,)).fetchone()
+        level, day, actions, seen, shown, last_at = row
+        state = ItemState(level, day, actions, bool(seen), bool(shown), last_at)
+        if min(at for _, at in said) < state.last_at:  # older than what was folded in: read this item's events again
+            events = db.execute("SELECT action, at FROM event WHERE item = ? ORDER BY at, id", (number,))
+            return state_of(events)
+        for action, at in sorted(said, key=lambda event: event[1]):
+            state = state.after(action, at)
+        return state
 
     def events(self, last: int | None = None) -> list[StoredEvent]:
         """Return the `last` events (all when None) in time order, equal times in the order they were recorded."""
-        query = "SELECT item, action, at FROM event ORDER BY at DESC, id DESC"
         with self._database() as db:
-            rows = db.execute(query + (" LIMIT ?" if last is not None else ""), () if last is None else (last,))
-            events = [StoredEvent(*row) for row in rows][::-1]
-        if not all(isinstance(e.item, str) and e.action in _ACTIONS and isinstance(e.at, int) for e in events):
+            rows = db.execute(
+                "SELECT i.name, e.action, e.at FROM event e LEFT JOIN item i ON i.id = e.item "
+                "ORDER BY e.at DESC, e.id DESC LIMIT ?",
+                (-1 if last is None else last,),
+            ).fetchall()
+        return self._checked(rows)
+
+    def read_events(self, last: int, *, until: int, skip: int = 0) -> list[StoredEvent]:
+        """Return the newest events that a model may read: no impressions, none later than `until`; in time order.
+
+        Args:
+            last: how many at most.
+            until: Unix seconds.
+            skip: how many of the newest to pass over.
+        """
+        with self._database() as db:
+            rows = db.execute(
+                "SELECT i.name, e.action, e.at FROM event e LEFT JOIN item i ON i.id = e.item "
+                f"WHERE e.action <> {IMPRESSION} AND e.at <= ? ORDER BY e.at DESC, e.id DESC LIMIT ? OFFSET ?",
+                (until, last, skip),
+            ).fetchall()
+        return self._checked(rows)
+
+    def _checked(self, rows: Sequence[tuple[Any, Any, Any]]) -> list[StoredEvent]:
+        events = [StoredEvent(*row) for row in reversed(rows)]
+        if not all(isinstance(e.item, str) and e.action in ACTION_NUMBERS and isinstance(e.at, int) for e in events):
             raise self._corrupted("an event is not one that was stored")
         return events
 
-    def items(self) -> set[str]:
-        """Return the ids of all items that any event is about."""
-        with self._database() as db:
-            return {row[0] for row in db.execute("SELECT DISTINCT item FROM event")}
-
     def count_events(self) -> int:
         """Return how many events are stored."""
+        return self._total("events")
+
+    def count_read_events(self) -> int:
+        """Return how many of them a model may read: all but impressions."""
+        return self._total("events") - self._total("impressions")
+
+    @property
+    def newest(self) -> int:
+        """Unix seconds that the latest event was stamped with whose time the app left open; 0 for none."""
+        return self._total("newest")
+
+    def _total(self, name: str) -> int:
         with self._database() as db:
-            return int(db.execute("SELECT count(*) FROM event").fetchone()[0])
+            row = db.execute("SELECT value FROM total WHERE name = ?", (name,)).fetchone()
+        if row is None or not isinstance(row[0], int) or row[0] < 0:
+            raise self._corrupted(f"the count of {name} is gone")
+        return row[0]
+
+    # -- items -----------------------------------------------------------------------------------
+
+    def items(self) -> set[str]:
+        """Return the ids of all items that any event is about."""
+        return set(self._names("SELECT name FROM item WHERE seen OR shown"))
+
+    def seen_items(self, *, shown: bool = False) -> list[str]:
+        """Return the ids of items that the person did anything with, and of those merely shown if `shown`."""
+        return self._names("SELECT name FROM item WHERE seen" + (" OR shown" if shown else ""))
+
+    def has_seen(self, item: str) -> bool:
+        """Return whether the person did anything with an item."""
+        with self._database() as db:
+            return db.execute("SELECT 1 FROM item WHERE name = ? AND seen", (item,)).fetchone() is not None
+
+    def item_opinions(self, *, least: int = 1, limit: int | None = None) -> list[ItemOpinion]:
+        """Return what the history says of items: the strongest first; equal levels, the latest first; then by id.
+
+        Args:
+            least: lowest level that is returned, 1 to 3.
+            limit: how many at most; all when None.
+        """
+        with self._database() as db:
+            rows = db.execute(
+                "SELECT name, level, day, actions FROM item WHERE level > 0 AND level >= ? "
+                "ORDER BY level DESC, day DESC, name LIMIT ?",
+                (least, -1 if limit is None else limit),
+            ).fetchall()
+        if not all(isinstance(name, str) and level in (1, 2, 3) and type(day) is int for name, level, day, _ in rows):
+            raise self._corrupted("an item is not one that was stored")
+        return [ItemOpinion(name, level, day, actions_of(bits)) for name, level, day, bits in rows]
+
+    def block_item(self, item: str, at: int) -> None:
+        """Remember that the person does not want to see an item."""
+        with self._database() as db:
+            db.execute("INSERT OR IGNORE INTO blocked_item VALUES (?, ?)", (item, at))
+
+    def unblock_item(self, item: str) -> bool:
+        """Take that back; return whether it had been said."""
+        with self._database() as db:
+            return db.execute("DELETE FROM blocked_item WHERE name = ?", (item,)).rowcount > 0
+
+    def blocked_items(self) -> list[str]:
+        """Return the ids of items that the person does not want to see, in order."""
+        return self._names("SELECT name FROM blocked_item ORDER BY name")
+
+    def _names(self, query: str) -> list[str]:
+        with self._database() as db:
+            names = [row[0] for row in db.execute(query)]
+        if not all(isinstance(name, str) for name in names):
+            raise self._corrupted("an item is not one that was stored")
+        return names
+
+    # -- opinions of peers -----------------------------------------------------------------------
 
     def set_opinion(self, opinion: Opinion) -> None:
         """Remember the latest opinion of a peer."""
+        row = (opinion.peer, opinion.community, opinion.level, opinion.at)
         with self._database() as db:
-            db.execute("INSERT OR REPLACE INTO opinion VALUES (?, ?, ?)", (opinion.peer, opinion.level, opinion.at))
+            db.execute("INSERT OR REPLACE INTO opinion (peer, community, level, at) VALUES (?, ?, ?, ?)", row)
 
-    def remove_opinion(self, peer: bytes) -> bool:
+    def remove_opinion(self, peer: bytes, community: str = "") -> bool:
         """Forget what was said of a peer; return whether anything had been."""
         with self._database() as db:
-            return db.execute("DELETE FROM opinion WHERE peer = ?", (peer,)).rowcount > 0
+            query = "DELETE FROM opinion WHERE peer = ? AND community = ?"
+            return db.execute(query, (peer, community)).rowcount > 0
 
-    def opinions(self) -> list[Opinion]:
-        """Return every opinion, ordered by peer."""
+    def opinions(self, community: str | None = "") -> list[Opinion]:
+        """Return every opinion of a community, of all of them when None, ordered by peer."""
+        query = "SELECT peer, level, at, community FROM opinion WHERE ?1 IS NULL OR community = ?1 ORDER BY peer"
         with self._database() as db:
-            said = [Opinion(*row) for row in db.execute("SELECT peer, level, at FROM opinion ORDER BY peer")]
+            said = [Opinion(*row) for row in db.execute(query, (community,))]
         if not all(isinstance(o.peer, bytes) and o.level in _LEVELS and isinstance(o.at, int) for o in said):
             raise self._corrupted("an opinion is not one that was stored")
         return said
+
+    # -- forgetting ------------------------------------------------------------------------------
+
+    def forget_item(self, item: str) -> int:
+        """Remove every event of an item and whether it is blocked; return how many events that were."""
+        with self._database() as db:
+            db.execute("DELETE FROM blocked_item WHERE name = ?", (item,))
+            found = db.execute("SELECT id FROM item WHERE name = ?", (item,)).fetchone()
+            if found is None:
+                return 0
+            shown = db.execute(
+                "SELECT count(*) FROM event WHERE item = ? AND action = ?", (found[0], IMPRESSION)
+            ).fetchone()[0]
+            gone = db.execute("DELETE FROM event WHERE item = ?", found).rowcount
+            db.execute("DELETE FROM item WHERE id = ?", found)
+            for name, fewer in (("events", gone), ("impressions", shown)):
+                db.execute("UPDATE total SET value = value - ? WHERE name = ?", (fewer, name))
+        self._overwrite()
+        return gone
+
+    def forget_everything(self) -> tuple[int, int, int]:
+        """Remove all; return how many events, opinions and blocked items that were."""
+        with self._database() as db:
+            counts = [db.execute(f"DELETE FROM {name}").rowcount for name in ("event", "opinion", "blocked_item")]
+            db.execute("DELETE FROM item")
+            db.execute("UPDATE total SET value = 0")
+        self._overwrite()
+        return counts[0], counts[1], counts[2]
+
+    def _overwrite(self) -> None:
+        """Empty the write-ahead log, which still holds what was deleted."""
+        with self._lock, self._translated():
+            if self._connection is not None:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close the file; closing twice is harmless."""
@@ -159,10 +327,3 @@ class EventStore:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
-
-
-def _is_damage(error: Exception) -> bool:
-    """Tell a damaged file (undecodable text, a schema not ours) from a full disk or a wrong argument."""
-    if isinstance(error, sqlite3.OperationalError):
-        return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) == sqlite3.SQLITE_ERROR
-    return not isinstance(error, sqlite3.IntegrityError)

@@ -6,9 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdk.blending import BlendConfig, blend
+from sdk.blending import BlendConfig, Evidence
+from sdk.blending import blend as blend_pairs
 
 lists = st.lists(st.integers(0, 60), unique=True, max_size=30)
+
+
+def blend(model: list[int], peers: list[int], *, n_events: int, n_peers: int, config: BlendConfig):
+    """Fuse lists of items; the scores that go with them fall with the rank."""
+    pairs = [[(item, -float(rank)) for rank, item in enumerate(items)] for items in (model, peers)]
+    return blend_pairs(pairs[0], pairs[1], Evidence(n_events, n_peers, 10 * n_peers), config)
 
 
 @given(lists, lists, st.integers(0, 200), st.integers(0, 50))
@@ -17,6 +24,7 @@ def test_the_result_is_the_union_in_order_of_score(model, peers, n_events, n_pee
     assert sorted(b.item for b in result) == sorted({*model, *peers})
     assert [b.score for b in result] == sorted((b.score for b in result), reverse=True)
     for b in result:
+        assert 0 <= b.model_share <= 1
         assert b.model_rank == (model.index(b.item) + 1 if b.item in model else None)
         assert b.peer_rank == (peers.index(b.item) + 1 if b.item in peers else None)
 
@@ -53,4 +61,4 @@ def test_scores_are_the_weighted_votes_of_the_documented_formula() -> None:
 
 def test_ties_go_to_the_smaller_item() -> None:
     ranked = blend([7, 3], [9, 4], n_events=0, n_peers=0, config=BlendConfig())
-    assert [b.item for b in ranked] == [3, 4, 7, 9]
+    assert [b.item for b in ranked] == [7, 3, 4, 9]  # no trusted peer, no vote: 4 and 9 are equal

@@ -16,7 +16,7 @@ from sdk.device_folder import IDENTITY_FILE, SETTINGS_FILE, DeviceFolder, Device
 from sdk.errors import AlreadyOpen, DeviceFolderInvalid
 from sdk.sharing import SharingPolicy
 
-SETTINGS = DeviceSettings(Path("/models/a bundle"), (bytes(range(32)), bytes(32)), SharingPolicy.NETWORK)
+SETTINGS = DeviceSettings((bytes(range(32)), bytes(32)), SharingPolicy.NETWORK, "a circle")
 
 
 def test_a_folder_is_made_once_and_keeps_its_identity(tmp_path: Path) -> None:
@@ -91,10 +91,19 @@ def test_a_damaged_identity_is_not_replaced_and_releases_the_lock(tmp_path: Path
 def test_settings_come_back_as_they_were_saved(tmp_path: Path) -> None:
     SETTINGS.save(tmp_path)
     assert DeviceSettings.load(tmp_path) == SETTINGS
-    private = DeviceSettings(Path("/other"), (bytes(32),), SharingPolicy.PRIVATE)
+    private = DeviceSettings((bytes(32),), SharingPolicy.PRIVATE)
     private.save(tmp_path)
     assert DeviceSettings.load(tmp_path) == private
     assert [path.name for path in tmp_path.iterdir()] == [SETTINGS_FILE]
+
+
+def test_settings_of_format_1_are_read_with_their_bundle(tmp_path: Path) -> None:
+    content = {"format": 1, "bundle": "/models/old", "trusted_keys": ["00" * 32], "sharing": "items"}
+    (tmp_path / SETTINGS_FILE).write_text(json.dumps(content))
+    settings = DeviceSettings.load(tmp_path)
+    assert settings == DeviceSettings((bytes(32),), SharingPolicy.ITEMS, "", Path("/models/old"))
+    settings.save(tmp_path)
+    assert DeviceSettings.load(tmp_path) == DeviceSettings((bytes(32),), SharingPolicy.ITEMS)
 
 
 def test_a_folder_without_settings_says_what_to_run(tmp_path: Path) -> None:
@@ -106,10 +115,11 @@ def test_a_folder_without_settings_says_what_to_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 2},
+        {"format": 1},
+        {"format": 3},
         {"sharing": "everything"},
         {"sharing": []},
-        {"bundle": None},
+        {"bundle": "/a bundle"},
         {"trusted_keys": 3},
         {"trusted_keys": ["not hex"]},
         {"trusted_keys": ["abcd"]},

@@ -224,25 +224,28 @@ def test_how_the_model_runs_can_be_configured(opened) -> None:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_bad_bundle_changes_nothing_of_a_device_that_exists(opened, tmp_path: Path, tiny_bundle) -> None:
+def test_a_bad_bundle_changes_nothing_of_a_device_that_exists(
+    opened, tmp_path: Path, tiny_bundle, newer_bundle
+) -> None:
     with opened() as me:
         me.record("item-1")
     before = _files(tmp_path / "device")
     copy = tmp_path / "copy"
     for name in ("model.pte", "catalog.bin", "manifest.json", "manifest.sig"):
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(tiny_bundle.path, copy)
+        shutil.copytree(newer_bundle(2), copy)
         content = bytearray((copy / name).read_bytes())
         content[len(content) // 2] ^= 1
         (copy / name).write_bytes(content)
         with pytest.raises(BundleError):
             Recommender.open(tmp_path / "device", bundle=copy, trusted_keys=[tiny_bundle.key])
     with pytest.raises(UntrustedPublisher):
-        Recommender.open(tmp_path / "device", bundle=tiny_bundle.path, trusted_keys=[])
-    assert _files(tmp_path / "device") == before
+        Recommender.open(tmp_path / "device", bundle=newer_bundle(2), trusted_keys=[bytes(32)])
+    after = _files(tmp_path / "device")
+    assert {name: after[name] for name in before} == before
 
 
 def test_a_friend_on_disk_moves_the_blended_ranking_and_is_named(opened, tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from device_runtime import Action
 from p2p import AdjacencyRecord, PeerId, item_key
-from sdk.sharing import SharingPolicy, item_opinions, shared_items, shared_vouches
+from sdk.item_opinion import ItemOpinion, actions_of, state_of
+from sdk.sharing import SharingPolicy, shared_vouches
+from sdk.sharing import shared_items as shared_of_opinions
 from sdk.store import BLOCKED, Opinion, StoredEvent
 
 ME = PeerId(bytes(32))
@@ -27,6 +29,18 @@ opinions = st.lists(
     max_size=50,
     unique_by=lambda opinion: opinion.peer,
 )
+
+
+def item_opinions(history: list[StoredEvent]) -> list[ItemOpinion]:
+    """What the store makes of a history in time order."""
+    said = {event.item: [(e.action, e.at) for e in history if e.item == event.item] for event in history}
+    states = {item: state_of(events_) for item, events_ in said.items()}
+    found = [ItemOpinion(item, s.level, s.day, actions_of(s.actions)) for item, s in states.items() if s.level]
+    return sorted(found, key=lambda o: (-o.level, -o.day, o.item))
+
+
+def shared_items(policy: SharingPolicy, history: list[StoredEvent], namespace: str):
+    return shared_of_opinions(policy, item_opinions(history), namespace)
 
 
 @given(st.sampled_from(SharingPolicy), events, opinions)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sdk.errors import Closed, DeviceFolderInvalid, StoreCorrupted
+from sdk.errors import Closed, DeviceFolderInvalid, DiskFull, StoreCorrupted
 from sdk.store import BLOCKED, EventStore, Opinion, StoredEvent
 
 
@@ -119,13 +119,15 @@ def test_no_damaged_byte_comes_out_as_anything_but_store_corrupted(tmp_path: Pat
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE event SET item = CAST(x'ff' AS TEXT)",
-        "UPDATE event SET item = x'ff'",
+        "UPDATE item SET name = CAST(x'ff' AS TEXT)",
+        "UPDATE item SET name = x'ff'",
+        "UPDATE event SET item = 7",
+        "UPDATE item SET level = 9",
         "UPDATE event SET action = 0",
         "UPDATE event SET action = 7",
         "UPDATE event SET at = 'yesterday'",
         "UPDATE opinion SET level = 4",
-        "ALTER TABLE event RENAME COLUMN item TO thing",
+        "ALTER TABLE event RENAME COLUMN action TO thing",
         "DROP TABLE opinion",
     ],
 )
@@ -141,7 +143,7 @@ def test_rows_that_nobody_stored_are_refused_when_read(tmp_path: Path, change: s
     db.close()
     store = EventStore(path)
     with pytest.raises(StoreCorrupted, match="Nothing was changed"):
-        _ = store.events(), store.opinions()
+        _ = store.events(), store.opinions(), store.item_opinions()
     store.close()
 
 
@@ -155,8 +157,8 @@ def test_a_full_disk_is_not_called_damage_and_loses_nothing(tmp_path: Path) -> N
     store = EventStore(tmp_path / "events.db")
     store.add_events([StoredEvent("a", 2, 1)])
     with store._database() as db:
-        db.execute("PRAGMA max_page_count=5")
-    with pytest.raises(sqlite3.OperationalError, match="full"):
+        db.execute(f"PRAGMA max_page_count={db.execute('PRAGMA page_count').fetchone()[0]}")
+    with pytest.raises(DiskFull, match="no room left"):
         store.add_events([StoredEvent("x" * 4000, 2, n) for n in range(9)])
     assert store.events() == [StoredEvent("a", 2, 1)]
     store.close()
