@@ -1,4 +1,4 @@
-"""`meritrec-server`: prepare, train, evaluate, export, update, sign, rotate keys, inspect.
+"""`meritrec-server`: prepare, train, evaluate, export, try backends, update, sign, rotate keys, inspect.
 
 Results go to stdout (JSON with --json), progress and errors to stderr. Exit codes: 0 done; 1 refused or failed, with
 one sentence why; 2 wrong usage; 130 interrupted (the same command resumes a training).
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from device_runtime import DeviceError
-from server_training import commands, publishing
+from server_training import backend_commands, commands, publishing
 from server_training.errors import TrainingError
 from server_training.evaluation.names import BASELINES, CUTOFFS
 from server_training.files import default_cache
@@ -56,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.",
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_prepare, _train, _evaluate, _export, _delta, _sign, _rotate, _inspect):
+    for add in (_prepare, _train, _evaluate, _export, _backends, _delta, _sign, _rotate, _inspect):
         add(subparsers)
     return parser
 
@@ -175,6 +175,29 @@ def _export(subparsers: Subparsers) -> None:
     parser.add_argument("--data-name", default="unnamed", help="name of the training data, for the model card")
     parser.add_argument("--data-licence", default="unstated", help="terms of the training data")
     parser.add_argument("--json", action="store_true", help="print the verification as JSON")
+
+
+def _backends(subparsers: Subparsers) -> None:
+    parser = _add(
+        subparsers,
+        "backends",
+        "list what export can make programs for and what is missing; with --run, try all of it and say what came of it",
+        backend_commands.backends_command,
+    )
+    parser.add_argument("--run", type=Path, help="run folder; every backend and scheme is tried on its model")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("backend-trials"),
+        help="folder that keeps what happened; trials that are there are not repeated (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--environments", type=Path, help="folder of environments that .ci/backend-environment made, by their names"
+    )
+    parser.add_argument("--only", nargs="+", default=[], metavar="BACKEND", help="(default: every one)")
+    parser.add_argument("--again", action="store_true", help="repeat trials that are there")
+    parser.add_argument("--page", type=Path, help="Markdown file to write from the kept trials")
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
 def _delta(subparsers: Subparsers) -> None:

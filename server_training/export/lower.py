@@ -35,11 +35,13 @@ class Lowered:
         program: the `.pte` file.
         methods: what the program computes, as PyTorch modules: quantised, before the backend took over.
         shape: of the program.
+        delegated: the methods after the backend took over: its parts, and the operators that it left.
     """
 
     program: bytes
     methods: Mapping[str, Method]
     shape: ModelShape
+    delegated: Mapping[str, ExportedProgram]
 
 
 def lower(
@@ -78,7 +80,8 @@ def lower(
             if real is None:
                 raise ConfigInvalid("int8 is calibrated on histories; give some")
             methods = {name: _calibrated(name, method, lengths, backend, real) for name, method in methods.items()}
-        return Lowered(_program(methods, lengths, backend), methods, shape)
+        program, delegated = _program(methods, lengths, backend)
+        return Lowered(program, methods, shape, delegated)
 
 
 def lower_xnnpack(model: GenerativeRecommender, beam_width: int) -> bytes:
@@ -87,21 +90,24 @@ def lower_xnnpack(model: GenerativeRecommender, beam_width: int) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dims = {name: Dim(name, min=least, max=most) for name, (least, most) in lengths.items()}
-        return _program(methods_of(model, beam_width), dims, BACKENDS["xnnpack"])
+        return _program(methods_of(model, beam_width), dims, BACKENDS["xnnpack"])[0]
 
 
-def _program(methods: Mapping[str, Method], lengths: _Lengths, backend: Backend) -> bytes:
+def _program(
+    methods: Mapping[str, Method], lengths: _Lengths, backend: Backend
+) -> tuple[bytes, dict[str, ExportedProgram]]:
     programs = {name: _exported(method, lengths) for name, method in methods.items()}
     edge = to_edge_transform_and_lower(
         programs,
         partitioner={name: backend.partitioner(name) for name in programs},
         compile_config=backend.compile_config(),
     )
+    delegated = {name: edge.exported_program(name) for name in methods}
     for name, method in methods.items():
-        _check_varying(name, method, edge.exported_program(name), lengths)
+        _check_varying(name, method, delegated[name], lengths)
     # Without this flag the int8 embedding tables stay float.
     program = edge.to_executorch(ExecutorchBackendConfig(do_quant_fusion_and_const_prop=True))
-    return bytes(program.buffer)
+    return bytes(program.buffer), delegated
 
 
 def _exported(method: Method, lengths: _Lengths) -> ExportedProgram:

@@ -30,11 +30,17 @@ class RealInputs:
         self._shortest = shortest
 
     def of(self, method: str, most: int) -> Iterator[tuple[Tensor, ...]]:
-        """Yield up to `most` sets of inputs, from histories spread over all people; the same ones every time."""
+        """Yield up to `most` sets of inputs, from histories spread over all people; the same ones every time.
+
+        Where lengths may vary every other set is half as long, at most: an exporter may have fixed a length silently.
+        """
         rng = np.random.default_rng(0)
         places = np.linspace(0, len(self._windows) - 1, min(most, len(self._windows))).astype(int)
-        for place in np.unique(places).tolist():
-            inputs = self._windows.inputs(place, self._catalog, self._shortest)
+        varies = any(self._methods[method].varying)
+        for number, place in enumerate(np.unique(places).tolist()):
+            part = 2 if varies and number % 2 else 1
+            most = max(self._shortest, self._windows.length // part)
+            inputs = self._windows.inputs(place, self._catalog, self._shortest, most)
             history = tuple(torch.from_numpy(array) for array in inputs.arrays())
             if method == "encode":
                 yield history
@@ -45,9 +51,9 @@ class RealInputs:
                 if (inputs.actions > 0).all() and inputs.actions.shape[1] >= SHORTEST + RESUMED:
                     yield self._resumed(history)
             elif method == "rank":
-                yield self._ranked(history, rng)
+                yield self._ranked(history, rng, part)
             else:
-                yield self._decoded(method, history, rng)
+                yield self._decoded(method, history, rng, part)
 
     def _items(self, rows: np.ndarray) -> tuple[Tensor, ...]:
         codes = torch.from_numpy(self._catalog.codes_of(rows).astype(np.int64))
@@ -64,8 +70,8 @@ class RealInputs:
         newest = [part[:, past:].contiguous() for part in history]
         return (*newest[:4], history[4][:, :past].contiguous(), newest[4], memory[:, :, :past].contiguous())
 
-    def _ranked(self, history: tuple[Tensor, ...], rng: np.random.Generator) -> tuple[Tensor, ...]:
-        candidates = self._methods["rank"].inputs[2].shape[1]
+    def _ranked(self, history: tuple[Tensor, ...], rng: np.random.Generator, part: int) -> tuple[Tensor, ...]:
+        candidates = max(SHORTEST, self._methods["rank"].inputs[2].shape[1] // part)
         rows = rng.integers(0, len(self._catalog), candidates)
         blocks = len(self._methods["items"].inputs[0])
         with torch.no_grad():
@@ -73,8 +79,10 @@ class RealInputs:
         wide = vectors[torch.arange(candidates) % blocks][None]
         return self._encoded(history)[1], history[2], wide.contiguous()
 
-    def _decoded(self, method: str, history: tuple[Tensor, ...], rng: np.random.Generator) -> tuple[Tensor, ...]:
-        state, prefix = self._methods[method].inputs
-        rows = rng.integers(0, len(self._catalog), len(prefix))
+    def _decoded(
+        self, method: str, history: tuple[Tensor, ...], rng: np.random.Generator, part: int
+    ) -> tuple[Tensor, ...]:
+        _, prefix = self._methods[method].inputs
+        rows = rng.integers(0, len(self._catalog), max(SHORTEST, len(prefix) // part))
         codes = self._catalog.codes_of(rows)[:, : prefix.shape[1]].astype(np.int64)
-        return self._encoded(history)[0].repeat(len(state), 1), torch.from_numpy(codes)
+        return self._encoded(history)[0].repeat(len(rows), 1), torch.from_numpy(codes)

@@ -6,7 +6,7 @@ against exact scoring), and quality (Recall@10 and NDCG@10 over every evaluated 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,20 +95,24 @@ def verify(
     shape, catalog, split = lowered.shape, run.catalog, run.split
     windows = history_windows(split, Stage.TEST, catalog, shape.history_length, window_step(shape))
     real = RealInputs(known, windows, catalog, shape.shortest_history)
-    drift = _largest_difference(session, lowered.methods, real)
-    drift_float = _largest_difference(session, known, real)
+    drift = largest_difference(session, lowered.methods, real)
+    drift_float = largest_difference(session, known, real)
     search = ItemSearch(session, catalog, shape)
-    lists = _device_lists(search, catalog, split, windows, shape.shortest_history, progress)
+    everyone = range(len(windows))
+    lists = device_lists(search, catalog, split, windows, shape.shortest_history, everyone, progress)
     device = evaluate_topk(lists, split)
-    exact_lists, exact = _exact(run.model, catalog, split)
-    report = VerifyReport(
-        drift, drift_float, _overlap(lists, exact_lists), device.metrics, exact.metrics, exact.n_users
-    )
-    _refuse_drift(report, limits)
+    best, exact = exact_lists(run.model, catalog, split)
+    report = VerifyReport(drift, drift_float, overlap(lists, best), device.metrics, exact.metrics, exact.n_users)
+    refuse_drift(report, limits)
     return report
 
 
-def _refuse_drift(report: VerifyReport, limits: VerifyLimits) -> None:
+def refuse_drift(report: VerifyReport, limits: VerifyLimits) -> None:
+    """Refuse what exceeds a limit.
+
+    Raises:
+        ExportRefused: saying which, by how much, and what to do.
+    """
     if not report.max_abs_diff <= limits.max_abs_diff:
         raise ExportRefused(
             f"the exported program differs from PyTorch by {report.max_abs_diff:.4g} on the same weights and inputs "
@@ -128,10 +132,20 @@ def _refuse_drift(report: VerifyReport, limits: VerifyLimits) -> None:
         )
 
 
-def _largest_difference(session: Session, methods: Mapping[str, Method], real: RealInputs) -> float:
+def largest_difference(
+    session: Session, methods: Mapping[str, Method], real: RealInputs, compared: int = _COMPARED
+) -> float:
+    """Return the largest difference of any output from PyTorch, relative where the output's largest number exceeds 1.
+
+    Args:
+        session: runs the program.
+        methods: the same in PyTorch.
+        real: inputs.
+        compared: so many of them per method.
+    """
     worst = 0.0
     for name, method in methods.items():
-        for inputs in real.of(name, _COMPARED):
+        for inputs in real.of(name, compared):
             with torch.no_grad():
                 expected = method.module(*inputs)
             outputs = session.run(name, *(i.numpy() for i in inputs))
@@ -142,27 +156,40 @@ def _largest_difference(session: Session, methods: Mapping[str, Method], real: R
     return worst
 
 
-def _device_lists(
+def device_lists(
     search: ItemSearch,
     catalog: Catalog,
     split: Split,
     windows: Windows,
     shortest: int,
+    places: Sequence[int],
     progress: Callable[[int, int], None],
 ) -> NDArray[np.int64]:
-    """Top-10 per evaluated user as the device computes it, in item indices of the data."""
+    """Return the top-10 of evaluated users as the device computes it, in item indices of the data; -1 where it ends.
+
+    Args:
+        search: the program's.
+        catalog: of the model.
+        split: of its data.
+        windows: histories of all evaluated users.
+        shortest: positions that a history is padded to.
+        places: which of them, int64 [n].
+        progress: told (users done, users).
+    """
     row_of_item = catalog_rows(split.data, catalog)
     item_of_row = np.argsort(row_of_item)
-    lists = np.full((len(windows), TOP), -1, dtype=np.int64)
-    for number, user in enumerate(split.users(Stage.TEST).tolist()):
-        seen = row_of_item[split.data.items[split.history(user, Stage.TEST)]]
-        found = search(windows.inputs(number, catalog, shortest), TOP, RowFilter.of(len(catalog), excluded=seen))
+    users = split.users(Stage.TEST)
+    lists = np.full((len(places), TOP), -1, dtype=np.int64)
+    for number, place in enumerate(places):
+        seen = row_of_item[split.data.items[split.history(int(users[place]), Stage.TEST)]]
+        found = search(windows.inputs(place, catalog, shortest), TOP, RowFilter.of(len(catalog), excluded=seen))
         lists[number, : len(found.rows)] = item_of_row[found.rows]
-        progress(number + 1, len(windows))
+        progress(number + 1, len(places))
     return lists
 
 
-def _exact(model: GenerativeRecommender, catalog: Catalog, split: Split) -> tuple[NDArray[np.int64], EvalResult]:
+def exact_lists(model: GenerativeRecommender, catalog: Catalog, split: Split) -> tuple[NDArray[np.int64], EvalResult]:
+    """Return every evaluated user's top-10 of the whole catalog, scored exactly in float, and what it is worth."""
     scorer = ModelScorer(model, catalog, split, Stage.TEST)
     lists = np.full((len(split.users(Stage.TEST)), TOP), -1, dtype=np.int64)
     for start in range(0, len(split.users(Stage.TEST)), _BATCH):
@@ -177,7 +204,10 @@ def _exact(model: GenerativeRecommender, catalog: Catalog, split: Split) -> tupl
     return lists, evaluate_topk(lists, split)
 
 
-def _overlap(device: NDArray[np.int64], exact: NDArray[np.int64]) -> float:
-    """Mean share of the exact list that the device's list holds too; people with an empty exact list do not count."""
+def overlap(device: NDArray[np.int64], exact: NDArray[np.int64]) -> float:
+    """Return the mean share of the exact list that the device's list holds too.
+
+    People with an empty exact list do not count.
+    """
     pairs = [(a[a >= 0], b[b >= 0]) for a, b in zip(device, exact, strict=True)]
     return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in pairs if len(b)]))

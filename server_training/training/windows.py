@@ -73,9 +73,17 @@ class Windows:
             torch.from_numpy(np.where(real, seconds_before(now[:, None], self.at[safe]), 0)),
         )
 
-    def inputs(self, window: int, catalog: Catalog, shortest: int = 2) -> ModelInputs:
-        """One window as the device encodes it, by the device's own code, padded to `shortest` positions."""
+    def inputs(self, window: int, catalog: Catalog, shortest: int = 2, most: int | None = None) -> ModelInputs:
+        """One window as the device encodes it, by the device's own code.
+
+        Args:
+            window: which.
+            catalog: of the model.
+            shortest: positions that it is padded to.
+            most: take so many of its newest events; all when None.
+        """
         start, stop = int(self.starts[window]), int(self.stops[window])
+        start = start if most is None else max(start, stop - most)
         length = max(shortest, stop - start)
         place = slice(length - (stop - start), length)
         rows, actions, at = (np.full((1, length), fill, np.int64) for fill in (PAD, 0, 0))

@@ -11,6 +11,7 @@ _TOSA_TOOLS = "tosa-tools==2026.5.0"
 
 class _Arm(Backend):
     quantizations: tuple[Quantization, ...] = ("int8",)
+    environment = "arm"
     check_guards = False  # Arm's passes stumble over them
 
     def compile_config(self) -> Any:
@@ -79,7 +80,7 @@ class Vgf(_Arm):
 
     name = "vgf"
     target = "GPUs with the ML extensions for Vulkan"
-    packages = ("ai_ml_sdk_model_converter==0.9.0", _TOSA_TOOLS)
+    packages = ("ai_ml_sdk_model_converter==0.10.0", _TOSA_TOOLS)
     modules = ("tosa_serializer",)
     tools = ("model-converter",)
 

@@ -20,6 +20,7 @@ class Backend:
         quantizations: those it takes, the default first.
         varying: whether lengths may vary; where not, histories are padded and nothing is remembered.
         packages: what pip installs beside the extra `server`.
+        environment: where these packages live, as `.ci/backend-environment` makes it; None for the usual one.
         tools: programs that must be on the PATH.
         check_guards: whether `torch.export` may leave guards in the graph that is quantised.
     """
@@ -29,6 +30,7 @@ class Backend:
     quantizations: tuple[Quantization, ...] = ("fp32",)
     varying: bool = False
     packages: tuple[str, ...] = ()
+    environment: str | None = None
     modules: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     check_guards: bool = True
@@ -40,8 +42,9 @@ class Backend:
         if not lacking:
             return None
         return (
-            f"backend {self.name} lacks {', '.join(lacking)}; install `pip install {' '.join(self.packages)}` in an "
-            "environment of its own, as these packages change versions of others"
+            f"backend {self.name} lacks {', '.join(lacking)}; make it an environment of its own, as its packages "
+            f"({', '.join(self.packages)}) change versions of others: "
+            f"`.ci/backend-environment python3.11 .venv-{self.environment} {self.environment}`"
         )
 
     def partitioner(self, method: str) -> list[Any]:

@@ -52,6 +52,7 @@ class CoreMl(Backend):
     name = "coreml"
     target = "Apple devices"
     packages = ("coremltools==9.0",)
+    environment = "coreml"
     modules = ("coremltools",)
 
     def partitioner(self, method: str) -> list[Any]:  # noqa: ARG002
@@ -85,6 +86,7 @@ class OpenVino(Backend):
     name = "openvino"
     target = "Intel CPUs, GPUs, NPUs"
     packages = ("openvino==2025.4.1", "nncf==3.1.0")
+    environment = "openvino"
     modules = ("openvino", "nncf")
 
     def partitioner(self, method: str) -> list[Any]:  # noqa: ARG002

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
+import torch
+from torch.export import Dim
 
 from device_runtime import MANIFEST_FILE, Manifest, ModelFailed, open_session, read_files
 from server_training.cli import main
 from server_training.data.prepare import prepare
 from server_training.data.split import Stage
-from server_training.errors import ConfigInvalid
+from server_training.errors import ConfigInvalid, ExportRefused
 from server_training.export.backends import BACKENDS, Quantization
 from server_training.export.eager_session import EagerSession
-from server_training.export.lower import lower
+from server_training.export.lower import _check_varying, _exported, lower
 from server_training.export.publish import ExportConfig, export_run
 from server_training.export.samples import RealInputs
-from server_training.export.verify import VerifyLimits
+from server_training.export.verify import VerifyLimits, VerifyReport, refuse_drift
 from server_training.models.config import ModelConfig
-from server_training.models.methods import methods_of, shape_of, window_step
+from server_training.models.methods import Method, methods_of, shape_of, window_step
 from server_training.run_config import RunConfig
 from server_training.training.config import TrainConfig
 from server_training.training.run_folder import Run, train_run
@@ -102,7 +105,9 @@ def test_a_vendor_whose_sdk_is_not_there_is_named(name: str, monkeypatch: pytest
 
 def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     monkeypatch.setattr("server_training.export.backends.backend.importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigInvalid, match=r"lacks coremltools; install `pip install coremltools"):
+    with pytest.raises(
+        ConfigInvalid, match=r"lacks coremltools; .* `\.ci/backend-environment python3\.11 \.venv-coreml coreml`"
+    ):
         lower(run.model, BEAM, BACKENDS["coreml"], "fp32")
 
 
@@ -132,3 +137,48 @@ def test_calibration_sees_histories_of_real_people(run: Run) -> None:
         assert {tuple(codes) for codes in inputs[0][0].tolist()} <= rows
     assert window_step(shape_of(run.model, BEAM, varying=False)) == 1
     assert [len(list(real.of(name, 3))) for name in ("encode", "items")] == [3, 3]
+
+
+class Doubled(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + x
+
+
+def test_a_length_that_an_exporter_fixed_is_found() -> None:
+    """As some operators do without a word; the program would fail at every other length."""
+    method = Method(Doubled(), (torch.zeros(1, 6),), ({1: "t"},))
+    lengths = {"t": Dim("t", min=2, max=6)}
+    _check_varying("doubled", method, _exported(method, lengths), lengths)
+    fixed = torch.export.export(method.module, method.inputs, strict=True)
+    with pytest.raises(ExportRefused, match=r"fixed axis 1 of input 0 of doubled at 6; .* replace it by slices"):
+        _check_varying("doubled", method, fixed, lengths)
+
+
+GOOD = VerifyReport(0.05, 9.0, 0.7, {"recall@10": 0.08, "ndcg@10": 0.08}, {"recall@10": 0.1, "ndcg@10": 0.1}, 10**9)
+
+
+def test_an_export_at_its_limits_passes() -> None:
+    refuse_drift(GOOD, VerifyLimits())
+
+
+@pytest.mark.parametrize(
+    ("worse", "said"),
+    [
+        ({"max_abs_diff": 0.0501}, "differs from PyTorch by 0.0501"),
+        ({"max_abs_diff": float("nan")}, "differs from PyTorch by nan"),
+        ({"device": {"recall@10": 0.0799, "ndcg@10": 0.08}}, "cost 0.0201 recall@10 .*limit 0.02"),
+        ({"device": {"recall@10": 0.08, "ndcg@10": 0.0799}}, "cost 0.0201 ndcg@10 .*limit 0.02"),
+        ({"top10_overlap": 0.699}, "share 69.9% of their items"),
+    ],
+)
+def test_an_export_above_any_limit_is_refused(worse: dict[str, Any], said: str) -> None:
+    with pytest.raises(ExportRefused, match=said):
+        refuse_drift(replace(GOOD, **worse), VerifyLimits())
+
+
+@pytest.mark.parametrize("varying", [True, False])
+def test_programs_are_compared_at_a_second_length_where_lengths_vary(run: Run, varying: bool) -> None:
+    real = _real(run, varying=varying)
+    lengths = {inputs[0].shape[1] for inputs in real.of("encode", 8)}
+    assert lengths <= set(range(2, 7))
+    assert (len(lengths) > 1) is varying
