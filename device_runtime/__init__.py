@@ -26,6 +26,7 @@ from device_runtime.errors import (
     BundleTampered,
     BundleTooOld,
     CatalogInvalid,
+    CryptoUnavailable,
     DeviceError,
     HistoryInvalid,
     KeyFileInvalid,
@@ -78,6 +79,7 @@ from device_runtime.sequence import (
 from device_runtime.session import MethodInfo, RuntimeSettings, Session, TensorSpec, open_session
 from device_runtime.signing import PublisherKey, Signature, signatures_from_bytes
 from device_runtime.smoke import SmokeReport, smoke_run
+from device_runtime.verification import Verifier, use_verifier
 
 __all__ = [
     "ADDED_FILE",
@@ -109,6 +111,7 @@ __all__ = [
     "Catalog",
     "CatalogInvalid",
     "Categories",
+    "CryptoUnavailable",
     "Delta",
     "DeltaManifest",
     "DeviceError",
@@ -147,6 +150,7 @@ __all__ = [
     "UnknownCategory",
     "UnknownItem",
     "UntrustedPublisher",
+    "Verifier",
     "beam_search",
     "encode_batch",
     "encode_history",
@@ -169,6 +173,7 @@ __all__ = [
     "smoke_run",
     "statements_from_bytes",
     "statements_to_bytes",
+    "use_verifier",
     "verify_signatures",
     "write_bundle",
     "write_delta",

@@ -12,6 +12,7 @@
     │   ├── ManifestInvalid      the manifest breaks the format
     │   └── CatalogInvalid       the catalog breaks the format
     ├── KeyFileInvalid           a publisher key file is damaged, missing or in the way
+    ├── CryptoUnavailable        nothing here checks signatures
     ├── RuntimeUnavailable       no ExecuTorch runtime works here
     ├── ModelFailed              the program cannot be loaded or run, or was called wrongly
     ├── StoreInvalid             a folder of installed models is damaged, or in use
@@ -63,6 +64,10 @@ class CatalogInvalid(BundleError):
 
 class KeyFileInvalid(DeviceError):
     """A publisher key file is damaged, missing or in the way."""
+
+
+class CryptoUnavailable(DeviceError):
+    """Nothing here checks or makes signatures: `cryptography` is missing, and the app installed nothing else."""
 
 
 class RuntimeUnavailable(DeviceError):

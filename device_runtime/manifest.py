@@ -19,6 +19,7 @@ from device_runtime.errors import ManifestInvalid
 from device_runtime.model_shape import MAX_TENSORS, MethodShape, ModelShape, is_tensor
 from device_runtime.search import HEADS
 from device_runtime.sequence import Reading
+from device_runtime.session import MethodInfo
 
 FORMAT = 3
 MAX_BYTES = 1 << 20
@@ -149,6 +150,11 @@ class Manifest:
         """The sizes that determine every method."""
         names = (field.name for field in fields(ModelShape))
         return ModelShape(**{name: getattr(self, name) for name in names})
+
+    @property
+    def method_infos(self) -> dict[str, MethodInfo]:
+        """What each method takes and gives, every varying length at its greatest."""
+        return {name: self.shape.longest(shape) for name, shape in self.methods.items()}
 
     @property
     def reading(self) -> Reading:

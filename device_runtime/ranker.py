@@ -30,8 +30,8 @@ class ModelRanker:
         self.manifest = manifest
         self.catalog = catalog
         self._session = session
-        for name, shape in manifest.methods.items():
-            found, spec = session.methods.get(name), manifest.shape.longest(shape)
+        for name, spec in manifest.method_infos.items():
+            found = session.methods.get(name)
             if found != spec:
                 raise ModelFailed(f"the program's method {name} is {found}, its manifest asks for {spec}; get it again")
         self._search = ItemSearch(session, catalog, manifest.shape)
@@ -47,7 +47,7 @@ class ModelRanker:
             ModelFailed: the program does not load or fails its smoke run.
         """
         settings = settings or RuntimeSettings()
-        session = open_session(bundle.model, settings)
+        session = open_session(bundle.model, settings, methods=bundle.manifest.method_infos)
         try:
             return cls(bundle.manifest, bundle.catalog, session, warm_up=settings.warm_up)
         except BaseException:

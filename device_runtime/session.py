@@ -1,15 +1,17 @@
 """A running model: named methods, arrays in, arrays out.
 
-Two runtimes can stand behind a `Session`: ExecuTorch's C++ libraries through a small binding (`native`: no torch,
-tens of milliseconds to load), and ExecuTorch's own Python runtime (`executorch-python`: imports torch, seconds and
-hundreds of megabytes). This module chooses and checks calls; it knows no items, no bundles and no histories.
+Three runtimes can stand behind a `Session`: ExecuTorch's C++ libraries through a small binding (`native`: no torch,
+tens of milliseconds to load), ExecuTorch's own Python runtime (`executorch-python`: imports torch, seconds and hundreds
+of megabytes), and in an Android app ExecuTorch's AAR (`android`). This module chooses and checks calls; it knows no
+items, no bundles and no histories.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from device_runtime.errors import ModelFailed, RuntimeUnavailable
 
 Array = NDArray[Any]
+Runtime = Literal["android", "native", "python"]
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +94,7 @@ class MethodInfo:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeSettings:
-    """How a program is run. The native runtime keeps all of it; the Python runtime has its own ways, see there.
+    """How a program is run. The native runtime keeps all of it; for the other two see there.
 
     Attributes:
         threads: 1 runs on the caller's thread alone. More share the process's one pool, which is made as wide; sessions
@@ -122,7 +125,7 @@ class Session(Protocol):
 
     @property
     def name(self) -> str:
-        """`native` or `executorch-python`."""
+        """`native`, `executorch-python` or `android`."""
         ...
 
     @property
@@ -149,7 +152,8 @@ def open_session(
     model: bytes | memoryview,
     settings: RuntimeSettings | None = None,
     *,
-    prefer: Literal["native", "python"] | None = None,
+    methods: Mapping[str, MethodInfo] | None = None,
+    prefer: Runtime | None = None,
 ) -> Session:
     """Load a `.pte` program.
 
@@ -159,7 +163,9 @@ def open_session(
     Args:
         model: the program.
         settings: threads, memory, warm-up.
-        prefer: take this runtime or fail; by default native, and the Python runtime where native cannot work.
+        methods: what its methods take and give, see `Manifest.method_infos`; the Android runtime cannot find out.
+        prefer: take this runtime or fail; by default Android's in an Android app, else native, and the Python runtime
+            where native cannot work.
 
     Raises:
         ModelFailed: the bytes are not a program this runtime can load, or it does not fit the settings.
@@ -167,25 +173,30 @@ def open_session(
     """
     settings = settings or RuntimeSettings()
     check_program(model)
-    if prefer == "python":
-        return _open_python(model)
-    try:
-        return _open_native(model, settings)
-    except RuntimeUnavailable as native_reason:
-        if prefer == "native":
-            raise
+    openers: dict[Runtime, Callable[[], Session]] = {
+        "android": lambda: _open_android(model, settings, methods),
+        "native": lambda: _open_native(model, settings),
+        "python": lambda: _open_python(model),
+    }
+    if prefer is not None:
+        return openers[prefer]()
+    if find_spec("java") is None:  # Chaquopy's, which every Android app has and nothing else
+        del openers["android"]
+    reasons: list[str] = []
+    for name, opener in openers.items():
         try:
-            session = _open_python(model)
-        except RuntimeUnavailable as python_reason:
-            raise RuntimeUnavailable(
-                f"no ExecuTorch runtime works here. Native: {native_reason}. Python: {python_reason}"
-            ) from native_reason
-        _log.warning(
-            "the native runtime is not available (%s); using ExecuTorch's Python runtime, "
-            "which imports torch: slower to start and several hundred megabytes",
-            native_reason,
-        )
+            session = opener()
+        except RuntimeUnavailable as reason:
+            reasons.append(f"{name}: {reason}")
+            continue
+        if name == "python":
+            _log.warning(
+                "no small runtime is available (%s); using ExecuTorch's Python runtime, which imports torch: slower to "
+                "start and several hundred megabytes",
+                "; ".join(reasons),
+            )
         return session
+    raise RuntimeUnavailable(f"no ExecuTorch runtime works here. {'. '.join(reasons)}")
 
 
 def check_program(model: bytes | memoryview) -> None:
@@ -222,6 +233,14 @@ def check_inputs(methods: Mapping[str, MethodInfo], method: str, inputs: Sequenc
         if not came.fits(spec):
             raise ModelFailed(f"{method}, input {position}: expected {spec}, got {came}")
     return info
+
+
+def _open_android(
+    model: bytes | memoryview, settings: RuntimeSettings, methods: Mapping[str, MethodInfo] | None
+) -> Session:
+    from device_runtime.android_session import AndroidSession
+
+    return AndroidSession(model, settings, methods)
 
 
 def _open_native(model: bytes | memoryview, settings: RuntimeSettings) -> Session:

@@ -1,7 +1,7 @@
 """Publisher keys and the signatures over a manifest.
 
 Ed25519 over a domain-separating prefix and the bytes signed. Several publishers may sign one manifest; `publishers`
-says whose signatures count.
+says whose signatures count. Devices verify (see `verification`); only publishers sign, always with `cryptography`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from device_runtime.errors import CryptoUnavailable, KeyFileInvalid, UntrustedPublisher
+from device_runtime.verification import verify
 
-from device_runtime.errors import KeyFileInvalid, UntrustedPublisher
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 BUNDLE_DOMAIN = b"meritrec/bundle/1\0"
 _MAX_SIGNATURES = 64
@@ -33,7 +34,7 @@ class PublisherKey:
     @classmethod
     def create(cls) -> Self:
         """Make a new key."""
-        return cls(Ed25519PrivateKey.generate())
+        return cls(_private_keys().generate())
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -46,7 +47,7 @@ class PublisherKey:
             header, seed = path.read_text().splitlines()
             if header != _HEADER:
                 raise ValueError("the first line is not that of a publisher key")
-            return cls(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(seed)))
+            return cls(_private_keys().from_private_bytes(bytes.fromhex(seed)))
         except FileNotFoundError as error:
             raise KeyFileInvalid(f"{path} does not exist; make it with `meritrec-server sign --new-key`") from error
         except (OSError, ValueError) as error:
@@ -85,11 +86,17 @@ class Signature:
 
     def verifies(self, message: bytes, domain: bytes = BUNDLE_DOMAIN) -> bool:
         """Return whether it is a valid signature of these bytes by its key."""
-        try:
-            Ed25519PublicKey.from_public_bytes(self.key).verify(self.signature, domain + message)
-        except (InvalidSignature, ValueError):
-            return False
-        return True
+        return verify(self.key, self.signature, domain + message)
+
+
+def _private_keys() -> type[Ed25519PrivateKey]:
+    try:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    except ImportError as error:
+        raise CryptoUnavailable(
+            f"publishers sign with cryptography ({error}); run `pip install cryptography`"
+        ) from error
+    return Ed25519PrivateKey
 
 
 def signatures_to_json(signatures: Collection[Signature]) -> list[dict[str, str]]:

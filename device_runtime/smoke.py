@@ -92,7 +92,7 @@ def _tried(folder: Path, *, apart: bool) -> SmokeReport:
     files = read_files(folder)
     manifest = Manifest.from_bytes(files[MANIFEST_FILE])
     catalog = Catalog.from_bytes(files[CATALOG_FILE], thorough=False)
-    ranker = ModelRanker(manifest, catalog, open_session(files[MODEL_FILE]))
+    ranker = ModelRanker(manifest, catalog, open_session(files[MODEL_FILE], methods=manifest.method_infos))
     opened = time.perf_counter()
     wanted = min(_ITEMS, len(catalog))
     for events in (0, 1, 3, manifest.history_length, manifest.history_length + 1):

@@ -1,9 +1,11 @@
 """Identity, signed records, stores, and what moves them. Knows nothing of ranking, and imports libp2p only on use."""
 
 from p2p.counters import Counters
+from p2p.crypto import Crypto, SigningKey, use_crypto
 from p2p.effects import Broadcast, Changed, Effect, Request
 from p2p.errors import (
     ConnectFailed,
+    CryptoUnavailable,
     IdentityInvalid,
     P2PError,
     PassphraseWrong,
@@ -47,6 +49,8 @@ __all__ = [
     "Changed",
     "ConnectFailed",
     "Counters",
+    "Crypto",
+    "CryptoUnavailable",
     "Effect",
     "Gossip",
     "GossipConfig",
@@ -67,6 +71,7 @@ __all__ = [
     "SignedHandOver",
     "SignedRecord",
     "Signer",
+    "SigningKey",
     "Statement",
     "StoreCorrupted",
     "StoreUnavailable",
@@ -84,4 +89,5 @@ __all__ = [
     "sign_hand_over",
     "sign_record",
     "tombstone",
+    "use_crypto",
 ]

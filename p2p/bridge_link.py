@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
-from p2p.channel import MAX_FRAME_BYTES, TAG_BYTES, Channel
+from p2p.channel import MAX_FRAME_BYTES, Channel
 from p2p.errors import ChannelBroken
 from p2p.identity import Signer
+from p2p.noise import TAG_BYTES
 from p2p.transport import MAX_BROADCAST_BYTES, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES
 
 MAX_PARTIAL = 8

@@ -1,28 +1,21 @@
 r"""A secured channel between two devices over any link that carries frames whole and in order. Sans-IO.
 
-Noise_NN_25519_ChaChaPoly_SHA256 (noiseprotocol.org, revision 34) makes a session key of two ephemeral keys. Then each
-side sends, encrypted, its Ed25519 key and a signature over the role and the handshake hash (section 11.2, channel
-binding), which is SIGMA's way of naming both sides: whoever sits between the two has another hash. Nothing is handed
-over before the other side has proved its key. The signing key may live in a phone's key store: it only signs.
+Noise_NN_25519_ChaChaPoly_SHA256 (`p2p.noise`) makes a session key of two ephemeral keys. Then each side sends,
+encrypted, its Ed25519 key and a signature over the role and the handshake hash (section 11.2, channel binding), which
+is SIGMA's way of naming both sides: whoever sits between the two has another hash. Nothing is handed over before the
+other side has proved its key. The signing key may live in a phone's key store: it only signs.
 """
 
 from __future__ import annotations
 
-from cryptography.exceptions import InvalidTag
-from noise.connection import NoiseConnection
-from noise.exceptions import NoiseHandshakeError, NoiseInvalidMessage, NoiseMaxNonceError, NoiseValueError
-
 from p2p.errors import ChannelBroken
 from p2p.identity import PEER_ID_BYTES, SIGNATURE_BYTES, PeerId, Signer, verify
+from p2p.noise import TAG_BYTES, NoiseNN, NonceExhausted
 
 MAX_FRAME_BYTES = 32 * 1024
-TAG_BYTES = 16
-_NOISE = b"Noise_NN_25519_ChaChaPoly_SHA256"
 _PROLOGUE = b"meritrec/bridge/1"
 _DOMAIN = b"meritrec/bridge/1\0"
 _ROLES = (b"r", b"i")
-# ValueError: a public key that makes no secret; InvalidTag: a handshake frame that was changed.
-_REFUSED = (NoiseInvalidMessage, NoiseHandshakeError, NoiseMaxNonceError, NoiseValueError, InvalidTag, ValueError)
 
 
 class Channel:
@@ -40,17 +33,11 @@ class Channel:
         self._signer = signer
         self._initiator = initiator
         self.peer: PeerId | None = None
-        self._noise = NoiseConnection.from_name(_NOISE)
-        self._noise.set_prologue(_PROLOGUE)
-        if initiator:
-            self._noise.set_as_initiator()
-        else:
-            self._noise.set_as_responder()
-        self._noise.start_handshake()
+        self._noise = NoiseNN(_PROLOGUE, initiator=initiator)
 
     def begin(self) -> list[bytes]:
         """Return the frames to send first."""
-        return [bytes(self._noise.write_message())] if self._initiator else []
+        return [self._noise.write()] if self._initiator else []
 
     def receive(self, frame: bytes) -> tuple[list[bytes], bytes | None]:
         """Take a frame; return frames to send, and what the peer said, if it said something.
@@ -61,10 +48,10 @@ class Channel:
         if len(frame) > MAX_FRAME_BYTES:
             raise ChannelBroken(f"a frame of {len(frame)} bytes; at most {MAX_FRAME_BYTES} are taken")
         try:
-            if not self._noise.handshake_finished:
+            if not self._noise.finished:
                 return self._shake_hands(frame), None
-            said = bytes(self._noise.decrypt(frame))
-        except _REFUSED as error:
+            said = self._noise.decrypt(frame)
+        except (ValueError, NonceExhausted) as error:
             raise ChannelBroken(f"a frame is not what the peer sent ({error})") from error
         if self.peer is None:
             self.peer = self._proved(said)
@@ -85,9 +72,8 @@ class Channel:
         return self._sealed(data)
 
     def _shake_hands(self, frame: bytes) -> list[bytes]:
-        if self._noise.read_message(frame):
-            raise ChannelBroken("a handshake carries nothing")
-        answer = [] if self._initiator else [bytes(self._noise.write_message())]
+        self._noise.read(frame)
+        answer = [] if self._initiator else [self._noise.write()]
         return [*answer, self._sealed(self._proof())]
 
     def _proof(self) -> bytes:
@@ -102,10 +88,10 @@ class Channel:
         return peer
 
     def _to_sign(self, by_initiator: bool) -> bytes:
-        return _DOMAIN + _ROLES[by_initiator] + bytes(self._noise.get_handshake_hash())
+        return _DOMAIN + _ROLES[by_initiator] + self._noise.handshake_hash
 
     def _sealed(self, data: bytes) -> bytes:
         try:
-            return bytes(self._noise.encrypt(data))
-        except NoiseMaxNonceError as error:
+            return self._noise.encrypt(data)
+        except NonceExhausted as error:
             raise ChannelBroken("the channel is used up; open another") from error

@@ -5,6 +5,7 @@
     P2PError
     ├── IdentityInvalid      the key file is damaged, unreadable or open to others
     │   └── PassphraseWrong  the key file is sealed, and its passphrase is missing or wrong
+    ├── CryptoUnavailable    nothing here signs or encrypts: cryptography is missing, and the app installed nothing else
     ├── RecordInvalid        a record breaks the format, its limits or its signature; carries a `Rejected`
     ├── StoreCorrupted       the record store's file is damaged
     ├── StoreUnavailable     the record store cannot be opened or written now (disk full, no permission, closed)
@@ -52,6 +53,10 @@ class IdentityInvalid(P2PError):
 
 class PassphraseWrong(IdentityInvalid):
     """The key file is sealed, and its passphrase is missing or wrong."""
+
+
+class CryptoUnavailable(P2PError):
+    """Nothing here signs, verifies or encrypts."""
 
 
 class RecordInvalid(P2PError):

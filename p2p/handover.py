@@ -16,12 +16,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import msgpack
-
 from p2p.errors import RecordInvalid, Rejected
 from p2p.identity import PEER_ID_BYTES, SIGNATURE_BYTES, PeerId, Signer, verify
 from p2p.record import HANDED_OVER, check_size, digest_of
-from p2p.wire import is_key, need, unpack
+from p2p.wire import is_key, need, pack, unpack
 
 FORMAT = 1
 _DOMAIN = b"meritrec/handover/1\0"
@@ -49,8 +47,7 @@ class SignedHandOver:
 
     def to_bytes(self) -> bytes:
         """Return the wire form."""
-        packed: bytes = msgpack.packb([_body(self.author, self.successor), *self.signatures])
-        return packed
+        return pack([_body(self.author, self.successor), *self.signatures])
 
     @cached_property
     def digest(self) -> bytes:
@@ -95,5 +92,4 @@ def open_hand_over(data: bytes) -> SignedHandOver:
 
 
 def _body(old: PeerId, new: PeerId) -> bytes:
-    packed: bytes = msgpack.packb([FORMAT, old, new])
-    return packed
+    return pack([FORMAT, old, new])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NewType, Protocol, Self
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-
+from p2p.crypto import primitives
 from p2p.errors import IdentityInvalid
 from p2p.key_file import read_key_file, write_key_file
 
@@ -15,6 +14,7 @@ PeerId = NewType("PeerId", bytes)
 """An Ed25519 public key, 32 bytes."""
 
 PEER_ID_BYTES = 32
+SEED_BYTES = 32
 SIGNATURE_BYTES = 64
 
 
@@ -34,19 +34,26 @@ class Signer(Protocol):
 class Identity:
     """The default `Signer`: a key in memory, from a file readable by its owner only."""
 
-    def __init__(self, key: Ed25519PrivateKey) -> None:
-        self._key = key
-        self._peer_id = PeerId(key.public_key().public_bytes_raw())
+    def __init__(self, seed: bytes) -> None:
+        """Make the identity of a 32-byte seed.
+
+        Raises:
+            ValueError: the seed has another length.
+            CryptoUnavailable: see `p2p.crypto`.
+        """
+        self._seed = seed
+        self._key = primitives().signing_key(seed)
+        self._peer_id = PeerId(self._key.public)
 
     @classmethod
     def create(cls) -> Self:
         """Make a new identity."""
-        return cls(Ed25519PrivateKey.generate())
+        return cls(os.urandom(SEED_BYTES))
 
     @classmethod
     def from_seed(cls, seed: bytes) -> Self:
         """Make the identity of a 32-byte seed."""
-        return cls(Ed25519PrivateKey.from_private_bytes(seed))
+        return cls(seed)
 
     @classmethod
     def load(cls, path: Path, passphrase: str | None = None) -> Self:
@@ -85,7 +92,7 @@ class Identity:
     @property
     def private_bytes(self) -> bytes:
         """The 32-byte seed, for transports that authenticate with the same key."""
-        return self._key.private_bytes_raw()
+        return self._seed
 
     def sign(self, data: bytes) -> bytes:
         """Return the 64-byte Ed25519 signature of `data`."""
@@ -94,8 +101,4 @@ class Identity:
 
 def verify(peer: PeerId, signature: bytes, data: bytes) -> bool:
     """Return whether `signature` is `peer`'s of `data`."""
-    try:
-        Ed25519PublicKey.from_public_bytes(peer).verify(signature, data)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+    return primitives().verify(peer, signature, data)

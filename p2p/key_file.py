@@ -7,16 +7,14 @@ authenticated with it. Knows nothing of identities but their two halves.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import tempfile
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-
-from p2p.errors import IdentityInvalid, PassphraseWrong
+from p2p.crypto import primitives
+from p2p.errors import CryptoUnavailable, IdentityInvalid, PassphraseWrong
 
 _PLAIN = "meritrec device identity, keep it secret"
 _SEALED = "meritrec device identity, sealed with a passphrase"
@@ -104,7 +102,7 @@ def _sealed(seed: bytes, public: bytes, passphrase: str) -> list[str]:
         raise ValueError("an empty passphrase protects nothing; give None for a file without one")
     salt, nonce = os.urandom(_SALT_BYTES), os.urandom(_NONCE_BYTES)
     facts = f"scrypt 2^{_COST_EXPONENT} 8 1 {salt.hex()}"
-    sealed = _cipher(passphrase, salt, _COST_EXPONENT).encrypt(nonce, seed, _said(facts, public))
+    sealed = primitives().encrypt(_key(passphrase, salt, _COST_EXPONENT), nonce, seed, _said(facts, public))
     return [_SEALED, (nonce + sealed).hex(), public.hex(), facts]
 
 
@@ -119,16 +117,20 @@ def _unsealed(path: Path, lines: list[str], passphrase: str | None) -> tuple[byt
         raise ValueError(f"a cost of 2^{exponent} is not between 2^1 and 2^{_MAX_COST_EXPONENT}")
     if not passphrase:
         raise PassphraseWrong(f"{path} is sealed: its passphrase is needed")
+    key_of_seed = _key(passphrase, bytes.fromhex(salt), exponent)
     try:
-        cipher = _cipher(passphrase, bytes.fromhex(salt), exponent)
-        seed = cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _said(facts, public))
-    except InvalidTag as error:
+        seed = primitives().decrypt(key_of_seed, sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _said(facts, public))
+    except ValueError as error:
         raise PassphraseWrong(f"the passphrase is not that of {path}, or the file is damaged") from error
     return seed, public
 
 
-def _cipher(passphrase: str, salt: bytes, exponent: int) -> ChaCha20Poly1305:
-    return ChaCha20Poly1305(Scrypt(salt=salt, length=32, n=1 << exponent, r=8, p=1).derive(passphrase.encode()))
+def _key(passphrase: str, salt: bytes, exponent: int) -> bytes:
+    if not hasattr(hashlib, "scrypt"):
+        raise CryptoUnavailable("this Python lacks hashlib.scrypt, which sealed identities need; use one with OpenSSL")
+    n = 1 << exponent
+    # OpenSSL counts the block mix and its copy into the limit, beside the table of 128 r n bytes.
+    return hashlib.scrypt(passphrase.encode(), salt=salt, n=n, r=8, p=1, maxmem=1024 * (n + 32), dklen=32)
 
 
 def _said(facts: str, public: bytes) -> bytes:

@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgpack
-
 from p2p.errors import RecordInvalid, Rejected
 from p2p.identity import PEER_ID_BYTES, PeerId
 from p2p.reconcile import CELL_BYTES, MAX_CELLS
 from p2p.record import EQUIVOCATED, MAX_RECORD_BYTES
 from p2p.store import Entry
-from p2p.wire import is_int, is_key, need, unpack, unpack_rows
+from p2p.wire import is_int, is_key, need, pack, unpack, unpack_rows
 
 VERSION = 1
 DIGEST_BYTES = 32
@@ -127,8 +125,7 @@ def encode(message: Announce | Request) -> bytes:
             content = [VERSION, _TELL_INTEREST, interest]
         case AskBodies(wanted):
             content = [VERSION, _ASK_BODIES, [list(pair) for pair in wanted]]
-    packed: bytes = msgpack.packb(content)
-    return packed
+    return pack(content)
 
 
 def encode_comparison(answer: Comparison) -> bytes:
@@ -140,20 +137,17 @@ def encode_comparison(answer: Comparison) -> bytes:
             content = n_cells
         case UnknownInterest():
             content = None
-    packed: bytes = msgpack.packb([VERSION, content])
-    return packed
+    return pack([VERSION, content])
 
 
 def encode_interest(interest: bytes | None) -> bytes:
     """Return the wire form of the answer to `TellInterest`."""
-    packed: bytes = msgpack.packb([VERSION, interest])
-    return packed
+    return pack([VERSION, interest])
 
 
 def encode_bodies(records: Sequence[bytes]) -> bytes:
     """Return the wire form of an answer that carries records."""
-    packed: bytes = msgpack.packb([VERSION, list(records)])
-    return packed
+    return pack([VERSION, list(records)])
 
 
 def decode_announce(data: bytes) -> Announce:

@@ -16,11 +16,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-import msgpack
-
 from p2p.errors import RecordInvalid, Rejected
 from p2p.identity import PEER_ID_BYTES, SIGNATURE_BYTES, PeerId, Signer, verify
-from p2p.wire import is_int, is_key, need, unpack
+from p2p.wire import is_int, is_key, need, pack, unpack
 
 FORMAT = 1
 MAX_TRUST_EDGES = 32
@@ -120,8 +118,7 @@ class SignedRecord:
 
     def to_bytes(self) -> bytes:
         """Return the wire form."""
-        packed: bytes = msgpack.packb([self.body, self.signature])
-        return packed
+        return pack([self.body, self.signature])
 
     @cached_property
     def digest(self) -> bytes:
@@ -155,8 +152,7 @@ def encode_record(record: AdjacencyRecord) -> bytes:
     """Return the canonical body of a record."""
     trust = [[edge.peer, edge.level] for edge in record.trust]
     items = [[edge.key, edge.level, edge.day] for edge in record.items]
-    packed: bytes = msgpack.packb([FORMAT, record.author, record.version, record.issued_at, trust, items])
-    return packed
+    return pack([FORMAT, record.author, record.version, record.issued_at, trust, items])
 
 
 def decode_record(body: bytes) -> AdjacencyRecord:

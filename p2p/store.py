@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgpack
-
 from p2p.errors import P2PError, RecordInvalid, Rejected, StoreCorrupted, StoreUnavailable
 from p2p.handover import SignedHandOver
 from p2p.identity import PeerId
 from p2p.record import EQUIVOCATED, HANDED_OVER, SignedRecord, digest_of
 from p2p.statement import Statement, open_statement
 from p2p.store_index import Held, StoreIndex, Victims
+from p2p.wire import unpack
 
 Entry = tuple[PeerId, int, bytes]
 """What announcements name: author, version, digest. A hand-over has the version `HANDED_OVER`, a proof of equivocation
@@ -112,8 +111,8 @@ class RecordStore:
         """
         if not isinstance(wire, bytes) or not isinstance(place, int) or digest_of(wire) != digest:
             raise self._corrupted("a record is not the one that was stored")
-        envelope = msgpack.unpackb(wire)
-        body = msgpack.unpackb(envelope[0])
+        envelope = unpack(wire, {})
+        body = unpack(envelope[0], {})
         handed_over = len(envelope) == 3
         if [author, version] != ([body[1], HANDED_OVER] if handed_over else body[1:3]):
             raise self._corrupted("a record is not that of its author and version")

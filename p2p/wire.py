@@ -1,15 +1,27 @@
-"""Reading msgpack that may come from anyone: limits before allocation, and one way to say that it is malformed."""
+"""Msgpack: writing it, and reading what may come from anyone: limits before allocation, one way to say it is malformed.
+
+The package `msgpack` does it in C; where it is missing, as on Android, `p2p.msgpack_pure` does the same in Python.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import msgpack
-
 from p2p.errors import RecordInvalid, Rejected
 
+try:
+    import msgpack
+except ImportError:
+    from p2p import msgpack_pure as msgpack
+
 _ARRAY_HEADERS = {*range(0x90, 0xA0), 0xDC, 0xDD}
+
+
+def pack(content: Any) -> bytes:
+    """Return the one canonical encoding of lists of whole numbers, bytes and None."""
+    packed: bytes = msgpack.packb(content)
+    return packed
 
 
 def unpack(data: bytes, limits: Mapping[str, int]) -> Any:

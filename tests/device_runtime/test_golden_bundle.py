@@ -7,7 +7,8 @@ import json
 import pytest
 
 from device_runtime import CATALOG_FILE, MANIFEST_FILE, Bundle, Catalog, Manifest, UntrustedPublisher
-from tests.golden.make_bundle import ANSWERS, FOLDER, NOW, PINNED, PUBLISHER, answers
+from tests.golden.facts import ANSWERS, FOLDER, NOW, PINNED, PUBLISHER
+from tests.golden.make_bundle import answers
 
 
 def test_it_opens_and_answers_as_it_did() -> None:

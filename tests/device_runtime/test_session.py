@@ -356,7 +356,7 @@ print(open_session(Path(sys.argv[1]).read_bytes()).name)
 """
     done = run_script(script, program_path, PATH="", XDG_CACHE_HOME=str(tmp_path))
     assert (done.returncode, done.stdout.strip().splitlines()[-1]) == (0, "executorch-python"), done.stderr
-    assert "LOG WARNING the native runtime is not available" in done.stderr
+    assert "LOG WARNING no small runtime is available (native: " in done.stderr
     assert "apt-get install g++" in done.stderr
 
 
@@ -366,5 +366,5 @@ def test_without_any_runtime_both_reasons_are_given(tiny: Program, monkeypatch: 
 
     monkeypatch.setattr("device_runtime.session._open_native", missing)
     monkeypatch.setattr("device_runtime.session._open_python", missing)
-    with pytest.raises(RuntimeUnavailable, match=r"Native: run `install something`.*Python: run `install something`"):
+    with pytest.raises(RuntimeUnavailable, match=r"native: run `install something`.*python: run `install something`"):
         open_session(tiny.program)

@@ -1,33 +1,25 @@
-"""Makes the golden bundle: `python -m tests.golden.make_bundle`, only when the format changes, which is a decision.
-
-The publisher's key is no secret: its seed is 32 bytes of 7, and that of the key before it 32 bytes of 6.
-"""
+"""Makes the golden bundle: `python -m tests.golden.make_bundle`, only when the format changes, which is a decision."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import torch
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from device_runtime import (
     CATALOG_FILE,
     MODEL_FILE,
     PUBLISHERS_FILE,
     README_FILE,
-    Action,
     Bundle,
     Catalog,
     Delta,
-    HistoryEvent,
     Manifest,
     ModelRanker,
     Neighbours,
-    PublisherKey,
     PublisherSet,
     Statement,
     TrainingData,
@@ -44,18 +36,19 @@ from server_training.export.quantize import quantized
 from server_training.models.config import ModelConfig
 from server_training.models.methods import shape_of, window_step
 from server_training.models.recommender import GenerativeRecommender
-
-FOLDER = Path(__file__).with_name("bundle")
-DELTA = Path(__file__).with_name("delta")
-ANSWERS = Path(__file__).with_name("answers.json")
-PINNED, PUBLISHER = (PublisherKey(Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32)) for n in (6, 7))
-NOW, FOREVER = 1_750_000_000, (1 << 40) - 1
-ITEMS, SIZE, LEVELS = 50, 8, 3
-
-
-def history(length: int) -> list[HistoryEvent]:
-    """Events over all items and actions, some seconds to some months apart."""
-    return [HistoryEvent(f"item-{7 * n % ITEMS}", Action(1 + n % 6), NOW - (length - n) ** 4) for n in range(length)]
+from tests.golden.facts import (
+    ANSWERS,
+    DELTA,
+    FOLDER,
+    FOREVER,
+    ITEMS,
+    LEVELS,
+    NOW,
+    PINNED,
+    PUBLISHER,
+    SIZE,
+    history,
+)
 
 
 def main() -> None:

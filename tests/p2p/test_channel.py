@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2p.channel import MAX_FRAME_BYTES, TAG_BYTES, Channel
+from p2p.channel import MAX_FRAME_BYTES, Channel
 from p2p.errors import ChannelBroken
 from p2p.identity import Identity
+from p2p.noise import TAG_BYTES
 
 ANN, BEN, EVE = (Identity.from_seed(bytes([i]) * 32) for i in range(3))
 
