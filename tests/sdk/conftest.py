@@ -1,37 +1,35 @@
-"""A signed bundle made without training: random weights from a seed, sixty items."""
+"""Signed bundles of sixty items around the golden program, whose weights are random: nothing here needs torch."""
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from device_runtime import (
     CATALOG_FILE,
     MODEL_FILE,
+    Bundle,
     Catalog,
     Manifest,
     ModelStore,
     PublisherKey,
-    TrainingData,
     file_entries,
     sign_bundle,
     write_bundle,
 )
 from sdk import Recommender, RecommenderConfig
-from server_training.export.lower import lower_xnnpack
-from server_training.models.config import ModelConfig
-from server_training.models.methods import shape_of
-from server_training.models.recommender import GenerativeRecommender
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "bundle"
+GOLDEN_KEY = Ed25519PrivateKey.from_private_bytes(bytes([6]) * 32).public_key().public_bytes_raw()
 ITEMS = 60
-BEAM = 32
 NOW = 1_700_000_000
 
 
@@ -45,7 +43,7 @@ class TinyBundle:
 
 @dataclass(frozen=True)
 class TinyPublisher:
-    """Makes bundles of one program and catalog, with random weights from a seed."""
+    """Makes bundles of one program and catalog."""
 
     key: PublisherKey
     contents: dict[str, bytes]
@@ -61,32 +59,15 @@ class TinyPublisher:
 
 @pytest.fixture(scope="session")
 def tiny_publisher() -> TinyPublisher:
-    torch.manual_seed(0)
-    config = ModelConfig(
-        levels=3, codebook_size=8, history_length=8, width=16, layers=1, heads=2, own_features=1, head="autoregressive"
-    )
-    model = GenerativeRecommender(config).eval()
-    codes = np.random.default_rng(0).permutation(8**3)[:ITEMS]
+    golden = Bundle.open(GOLDEN, trusted_keys=[GOLDEN_KEY], now=NOW)
+    codes = np.stack(np.unravel_index(np.random.default_rng(0).permutation(8**3)[:ITEMS], (8,) * 3), axis=1)
     ids = [f"item-{n}" for n in range(ITEMS)]
-    rows = np.stack([codes // 64, codes // 8 % 8, codes % 8], axis=1)
-    categories = (("even", "odd", "tens"), [{n % 2} | ({2} if n % 10 == 0 else set()) for n in range(ITEMS)])
-    catalog = Catalog.build(ids, rows, 8, [f"Title {n}" for n in range(ITEMS)], categories=categories)
-    contents = {MODEL_FILE: lower_xnnpack(model, BEAM), CATALOG_FILE: catalog.to_bytes()}
-    shape = shape_of(model, BEAM)
-    fields = {
-        "created_at": 0,
-        "expires_at": 1 << 39,
-        "runtime": "executorch 1.5.1",
-        "backend": "xnnpack",
-        "quantization": "fp32",
-        "methods": shape.methods(),
-        "window_step": 1,
-        "n_items": ITEMS,
-        **asdict(shape),
-        "catalog_namespace": "tiny",
-        "metrics": {},
-        "training_data": TrainingData("none", "none", "0" * 64),
-    }
+    features = np.random.default_rng(1).normal(size=(ITEMS, 2))
+    kinds = (("even", "odd", "tens"), [{n % 2} | ({2} if n % 10 == 0 else set()) for n in range(ITEMS)])
+    catalog = Catalog.build(ids, codes, 8, [f"Title {n}" for n in range(ITEMS)], features, kinds)
+    contents = {MODEL_FILE: bytes(golden.model), CATALOG_FILE: catalog.to_bytes()}
+    fields = {field.name: getattr(golden.manifest, field.name) for field in dataclasses.fields(Manifest)}
+    fields |= {"created_at": 0, "n_items": ITEMS, "catalog_namespace": "tiny"}
     return TinyPublisher(PublisherKey.create(), contents, fields)
 
 

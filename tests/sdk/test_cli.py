@@ -14,7 +14,10 @@ from p2p import Identity
 from sdk.cli import main
 from sdk.device_folder import DeviceFolder
 
-COMMANDS = ("init", "record", "recommend", "vouch", "peer", "inspect", "rotate")
+COMMANDS = (
+    *("init", "record", "recommend", "similar", "block-item", "vouch", "peer", "update", "rollback", "metrics"),
+    *("inspect", "export-data", "forget", "rotate"),
+)
 
 
 @pytest.fixture
@@ -88,6 +91,13 @@ def test_a_damaged_file_is_named_and_left_alone(device: str, name: str, capsys: 
     path.write_bytes(content)
     assert name in _fails(capsys, "recommend", device)
     assert path.read_bytes() == content
+
+
+def test_the_list_of_commands_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = {line[4:].split(" ")[0] for line in capsys.readouterr().out.splitlines() if line.startswith("    ")}
+    assert set(COMMANDS) <= shown
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -229,3 +239,47 @@ def test_the_status_of_a_running_peer_is_shown_while_it_runs(device: str, capsys
     assert "metrics at http://127.0.0.1:" in captured.err
     (Path(device) / "status.json").write_text(shown[0])  # as a killed process would leave it
     assert "no `meritrec peer` is running" in _fails(capsys, "peer", device, "--status")
+
+
+def _json(capsys: pytest.CaptureFixture[str], *arguments: str):
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_what_a_person_decides_about_items_and_data(
+    device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, bought = (pick["item"] for pick in _json(capsys, "recommend", device, "-k", "2"))
+    assert main(["record", device, bought, "--action", "purchase", "--at", "1600000000"]) == 0
+    assert main(["block-item", device, first]) == 0
+    assert _json(capsys, "block-item", device) == [first]
+    both = _json(capsys, "recommend", device, "-k", "60", "--category", "even", "--show-filtered")
+    assert first not in {pick["item"] for pick in both["recommended"]}
+    kinds = {item["item"]: item["kind"] for item in both["filtered"]}
+    assert (kinds[first], kinds[bought]) == ("blocked", "seen")
+    assert "category" in kinds.values()
+    assert main(["recommend", device, "-k", "3", "--show-filtered", "--diversity", "0.5", "--explore", "0.4"]) == 0
+    assert "kept out:" in capsys.readouterr().out
+    assert main(["block-item", device, first, "--undo"]) == 0
+    assert "is not blocked" in _fails(capsys, "block-item", device, first, "--undo")
+    assert len(_json(capsys, "similar", device, "item-3", "-k", "4")) == 4
+    assert "no category" in _fails(capsys, "similar", device, "item-3", "--category", "green")
+    out = tmp_path / "mine.json"
+    assert main(["export-data", device, "--out", str(out)]) == 0
+    assert [e["action"] for e in json.loads(out.read_text())["events"]] == ["buy"]
+    assert str(out) in _fails(capsys, "export-data", device, "--out", str(out))
+    assert main(["export-data", device]) == 0
+    assert json.loads(capsys.readouterr().out)["format"] == 1
+    assert "say which item" in _fails(capsys, "forget", device)
+    assert _json(capsys, "forget", device, bought)["events"] == 1
+    assert _json(capsys, "forget", device, "--everything") == {"events": 0, "opinions": 0, "blocked_items": 0}
+
+
+def test_a_model_is_updated_and_rolled_back(device: str, newer_bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    done = _json(capsys, "update", device, str(newer_bundle(2)))
+    assert (done["kind"], done["before"], done["version"], done["items"]) == ("model", 1, 2, 60)
+    assert "versions only rise" in _fails(capsys, "update", device, str(newer_bundle(2)))
+    found = _json(capsys, "metrics", device, "--requests", "2")
+    assert (found["model_version"], found["latencies"]["recommend"]["calls"]) == (2, 2)
+    assert _json(capsys, "rollback", device)["version"] == 1
+    assert "no previous model" in _fails(capsys, "rollback", device)
