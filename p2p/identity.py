@@ -9,6 +9,7 @@ from typing import NewType, Protocol, Self
 from p2p.crypto import primitives
 from p2p.errors import IdentityInvalid
 from p2p.key_file import read_key_file, write_key_file
+from p2p.pseudonym import pseudonym_seed
 
 PeerId = NewType("PeerId", bytes)
 """An Ed25519 public key, 32 bytes."""
@@ -93,6 +94,14 @@ class Identity:
     def private_bytes(self) -> bytes:
         """The 32-byte seed, for transports that authenticate with the same key."""
         return self._seed
+
+    def pseudonym(self, community: str) -> Self:
+        """Return who this device is in a community: itself where that has no name, an unlinkable key elsewhere.
+
+        Raises:
+            ValueError: the name has more than 128 bytes of UTF-8.
+        """
+        return type(self).from_seed(pseudonym_seed(self.private_bytes, community)) if community else self
 
     def sign(self, data: bytes) -> bytes:
         """Return the 64-byte Ed25519 signature of `data`."""
