@@ -34,9 +34,10 @@ from sdk.history import Forgotten
 from sdk.interest import InterestConfig
 from sdk.metrics import Latency, MetricsSnapshot
 from sdk.models import ModelInfo, ModelUpdate
+from sdk.publication import Publication, Shared, SharedItem, Why, Withheld
 from sdk.recommendation import Filtered, FilterKind, Reason, ReasonKind, Recommendation
 from sdk.recommender import Recommender, RecommenderConfig
-from sdk.sharing import SharingPolicy
+from sdk.sharing import SharingLevel, SharingPolicy
 from sdk.social import SocialConfig
 from sdk.store import BLOCKED, Opinion
 from sdk.trust_view import TrustNode, TrustView, Vouch
@@ -68,6 +69,7 @@ __all__ = [
     "NotConnected",
     "Opinion",
     "P2PError",
+    "Publication",
     "Reason",
     "ReasonKind",
     "Recommendation",
@@ -76,6 +78,9 @@ __all__ = [
     "RuntimeSettings",
     "RuntimeUnavailable",
     "SDKError",
+    "Shared",
+    "SharedItem",
+    "SharingLevel",
     "SharingPolicy",
     "SocialConfig",
     "StoreCorrupted",
@@ -88,4 +93,6 @@ __all__ = [
     "UntrustedPublisher",
     "UpdateFailed",
     "Vouch",
+    "Why",
+    "Withheld",
 ]

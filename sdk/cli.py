@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from device_runtime import DeviceError
 from p2p import P2PError
-from sdk.commands import device, history, models, peers, ranking
+from sdk.commands import device, history, models, peers, ranking, sharing
 from sdk.commands.frame import Command
 from sdk.errors import SDKError
 
@@ -30,6 +30,7 @@ COMMANDS = (
     models.add_update,
     models.add_rollback,
     models.add_metrics,
+    sharing.add_sharing,
     device.add_inspect,
     history.add_export_data,
     history.add_forget,

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import IO, Self
 
 from p2p import Identity
+from sdk.community import RECORDS_FILE, community_folder
 from sdk.errors import AlreadyOpen, DeviceFolderInvalid
-from sdk.rotation import IDENTITY_FILE, RECORDS_FILE, finish, rotate
+from sdk.rotation import IDENTITY_FILE, finish, rotate
 from sdk.sharing import SharingPolicy
 
 EVENTS_FILE = "events.db"
@@ -31,7 +32,8 @@ class DeviceSettings:
 
     Attributes:
         trusted_keys: publisher keys, 32 bytes each.
-        sharing: the sharing policy.
+        sharing: the sharing policy until the person chooses another (`Recommender.set_sharing`). Format 1 knew names of
+            presets only.
         community: the circle of peers that this device is in.
         bundle: where a device of format 1, which kept no model of its own, has its bundle; None since.
     """
@@ -46,7 +48,7 @@ class DeviceSettings:
         content = {
             "format": _SETTINGS_FORMAT,
             "trusted_keys": [key.hex() for key in self.trusted_keys],
-            "sharing": self.sharing.value,
+            "sharing": self.sharing.as_json(),
             "community": self.community,
         }
         temporary = folder / f"{SETTINGS_FILE}.new"
@@ -71,7 +73,7 @@ class DeviceSettings:
             if any(len(key) != KEY_BYTES for key in keys):
                 raise ValueError(f"a trusted key is {2 * KEY_BYTES} hex digits")
             bundle = Path(content["bundle"]) if "bundle" in content else None
-            return cls(keys, SharingPolicy(content["sharing"]), str(content.get("community", "")), bundle)
+            return cls(keys, SharingPolicy.from_json(content["sharing"]), str(content.get("community", "")), bundle)
         except FileNotFoundError as error:
             raise DeviceFolderInvalid(
                 f"{folder} is not a device folder; run `meritrec init {folder} --bundle BUNDLE --trust-key KEY` first"
@@ -83,24 +85,34 @@ class DeviceSettings:
 
 
 class DeviceFolder:
-    """An opened device folder; holds the lock until `close`."""
+    """An opened device folder; holds the lock until `close`.
 
-    def __init__(self, path: Path, identity: Identity, lock: IO[str]) -> None:
+    Attributes:
+        path: the folder.
+        device: the device's own identity, from which those of communities are derived.
+        community: the one it was opened for; empty for the one without a name.
+    """
+
+    def __init__(self, path: Path, device: Identity, lock: IO[str], community: str = "") -> None:
         self.path = path
-        self.identity = identity
+        self.device = device
+        self.community = community
         self._lock = lock
+        self._room = community_folder(path, community)
 
     @classmethod
-    def open(cls, path: Path, passphrase: str | None = None) -> Self:
+    def open(cls, path: Path, passphrase: str | None = None, community: str = "") -> Self:
         """Open or make the folder.
 
         Args:
             path: the folder.
             passphrase: opens a sealed identity, and seals one that is made now.
+            community: where records come from, and go to.
 
         Raises:
             AlreadyOpen: another process has it open.
             DeviceFolderInvalid: the path is a file.
+            InvalidInput: no community can have this name.
             p2p.P2PError: the identity file is damaged, or sealed with another passphrase.
         """
         try:
@@ -117,15 +129,15 @@ class DeviceFolder:
             identity_path = path / IDENTITY_FILE
             if identity_path.exists():
                 identity = Identity.load(identity_path, passphrase)
-                if finish(path, identity.peer_id, passphrase):
+                if finish(path, identity, passphrase):
                     identity = Identity.load(identity_path, passphrase)
             else:
                 identity = Identity.create()
                 identity.save(identity_path, passphrase)
+            return cls(path, identity, lock, community)
         except BaseException:
             lock.close()
             raise
-        return cls(path, identity, lock)
 
     def rotate(self, passphrase: str | None = None) -> None:
         """Replace the identity by a new one that the old one hands over to; peers are told when they meet next.
@@ -136,7 +148,17 @@ class DeviceFolder:
         Raises:
             p2p.P2PError: it cannot be handed over, or the record store cannot be used.
         """
-        self.identity = rotate(self.path, self.identity, passphrase)
+        self.device = rotate(self.path, self.device, passphrase)
+
+    @property
+    def identity(self) -> Identity:
+        """Who the device is in this community."""
+        return self.device.pseudonym(self.community)
+
+    @property
+    def room(self) -> Path:
+        """The folder of what belongs to this community."""
+        return self._room
 
     @property
     def events_path(self) -> Path:
@@ -145,8 +167,8 @@ class DeviceFolder:
 
     @property
     def records_path(self) -> Path:
-        """The store of records received from peers."""
-        return self.path / RECORDS_FILE
+        """The store of records received from peers of this community."""
+        return self._room / RECORDS_FILE
 
     def close(self) -> None:
         """Release the lock."""

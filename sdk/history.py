@@ -18,11 +18,19 @@ Event = tuple[str, str, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What `forget` removed: events, opinions of peers, blocked items."""
+    """What `forget` removed.
+
+    Attributes:
+        events: how many.
+        opinions: of peers.
+        blocked_items: how many.
+        published: whether peers were told of it, and will be told otherwise: at once, or when the device connects next.
+    """
 
     events: int
     opinions: int = 0
     blocked_items: int = 0
+    published: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return it in JSON's types."""
@@ -108,7 +116,6 @@ class History:
         """
         device = self._device
         with device.locked():
-            published = device.network.store.get(device.identity.peer_id)
             return {
                 "format": 1,
                 "exported_at": device.now(),
@@ -123,7 +130,7 @@ class History:
                     for o in device.store.opinions(None)
                 ],
                 "blocked_items": device.store.blocked_items(),
-                "published": None if published is None else published.to_bytes().hex(),
+                "sharing": device.publisher.report(device.private()).as_json(),
             }
 
     def _title_of(self, item: str) -> str:
@@ -149,10 +156,11 @@ class History:
         with device.network_lock:
             with device.locked():
                 if item is None:
-                    gone = Forgotten(*device.store.forget_everything())
+                    gone = Forgotten(*device.store.forget_everything(), published=device.forget_published())
                 else:
-                    blocked = device.store.unblock_item(item)
-                    gone = Forgotten(device.store.forget_item(item), blocked_items=int(blocked))
+                    blocked = int(device.store.unblock_item(item))
+                    told = device.publisher.forget(item)
+                    gone = Forgotten(device.store.forget_item(item), blocked_items=blocked, published=told)
                 device.model.forget_seen()
                 device.own_changed = True
             if device.network.connected:

@@ -45,6 +45,11 @@ class Interest:
         self._wanted: frozenset[PeerId] | None = None
         self.refresh()
 
+    def set_config(self, config: InterestConfig) -> None:
+        """Take another configuration, at once."""
+        self._config = config
+        self.refresh()
+
     def refresh(self) -> None:
         """Take up what the latest walks visit."""
         held, limit = self._held(), self._config.everyone_up_to

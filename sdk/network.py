@@ -12,12 +12,14 @@ from p2p import (
     AdjacencyRecord,
     ConnectFailed,
     Identity,
+    ItemEdge,
     NodeStatus,
     PeerId,
     PeerNode,
     RecordStore,
     SignedRecord,
     Transport,
+    TrustEdge,
     round_issued_at,
     sign_record,
 )
@@ -25,10 +27,7 @@ from p2p.lan import LanDiscovery, expanded
 from sdk.device_folder import DeviceFolder
 from sdk.errors import NotConnected
 from sdk.interest import Interest, InterestConfig
-from sdk.item_opinion import ItemOpinion
-from sdk.sharing import SharingPolicy, shared_items, shared_vouches
 from sdk.social import SocialGraph
-from sdk.store import Opinion
 
 TransportFactory = Callable[[Identity], Transport]
 
@@ -123,31 +122,29 @@ class Network:
         if peers and len(failures) == len(peers):
             raise failures[0]
 
-    def publish(
-        self, policy: SharingPolicy, liked: Sequence[ItemOpinion], opinions: Sequence[Opinion], namespace: str
-    ) -> bool:
-        """Publish what `policy` allows if it differs from what is already out; return whether it did.
+    def publish(self, items: tuple[ItemEdge, ...], vouches: tuple[TrustEdge, ...]) -> AdjacencyRecord:
+        """Sign and gossip this device's next record, and return it; empty lists take everything back.
 
-        A device that never shared publishes nothing under `private`; one that did publishes an empty record, which
-        takes everything back.
+        Raises:
+            NotConnected: the node is not running.
         """
         if self._node is None:
             raise NotConnected("publishing needs the network; call connect() first")
-        author = self._folder.identity.peer_id
-        items = shared_items(policy, liked, namespace)
-        vouches = shared_vouches(policy, self._social.current(opinions))
-        before = self.store.get(author)
-        if before is None and not items and not vouches:
-            return False
-        if before is not None and (before.record.items, before.record.trust) == (items, vouches):
-            return False
-        issued_at = round_issued_at(int(self._clock()))
+        author, issued_at = self._folder.identity.peer_id, round_issued_at(int(self._clock()))
 
         def make(version: int) -> SignedRecord:
             return sign_record(AdjacencyRecord(author, version, issued_at, vouches, items), self._folder.identity)
 
-        self._node.publish(make)
-        return True
+        return self._node.publish(make).record
+
+    def own_record(self) -> AdjacencyRecord | None:
+        """Return this device's latest record, None if it never published under its key."""
+        signed = self.store.get(self._folder.identity.peer_id)
+        return None if signed is None else signed.record
+
+    def set_interest(self, config: InterestConfig) -> None:
+        """Take records of everyone, or of some only, from now on."""
+        self._interest.set_config(config)
 
     def status(self) -> NodeStatus:
         """Return counts of peers, records and traffic.

@@ -10,7 +10,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -27,6 +27,9 @@ from sdk.errors import Closed, NotConnected
 from sdk.interest import InterestConfig
 from sdk.metrics import Timings
 from sdk.network import Network, TransportFactory
+from sdk.public_catalog import PublicCatalog
+from sdk.publisher import Private, Publisher
+from sdk.selection import OwnItems
 from sdk.sharing import SharingPolicy
 from sdk.social import SocialConfig, SocialGraph, SocialView
 from sdk.store import EventStore, StoredEvent
@@ -42,7 +45,8 @@ class RecommenderConfig:
     """What an app may tune.
 
     Attributes:
-        sharing: what `connect` and `publish` tell peers; nothing by default.
+        sharing: what `connect` and `publish` tell peers until the person chooses otherwise by
+            `Recommender.set_sharing`; nothing by default.
         runtime: threads, memory and warm-up of the model.
         social: the walks.
         interest: whose records are taken.
@@ -58,10 +62,9 @@ class RecommenderConfig:
     hide_shown: bool = False
 
 
-def interest_of(config: RecommenderConfig) -> InterestConfig:
+def interest_of(config: InterestConfig, policy: SharingPolicy) -> InterestConfig:
     """Return how much of the network a device takes: to follow only some would tell peers whom the person trusts."""
-    tells = config.sharing is SharingPolicy.NETWORK
-    return config.interest if tells else replace(config.interest, everyone_up_to=sys.maxsize)
+    return config if policy.shares_vouches else replace(config, everyone_up_to=sys.maxsize)
 
 
 class OpenDevice:
@@ -91,11 +94,21 @@ class OpenDevice:
         self.identity: Identity = folder.identity
         self.store = EventStore(folder.events_path)
         self.social = SocialGraph(self.identity.peer_id, config.social)
-        try:
-            self.network = Network(folder, self.social, clock, transport, interest_of(config))
-        except BaseException:
-            self.store.close()
-            raise
+        with ExitStack() as undo:
+            undo.callback(self.store.close)
+            self.publisher = Publisher(
+                folder.room,
+                folder.device,
+                community,
+                PublicCatalog.of(model.ranker),
+                config.sharing,
+                lambda: self.network.own_record(),
+                clock,
+            )
+            undo.callback(self.publisher.close)
+            interest = interest_of(config.interest, self.publisher.policy)
+            self.network = Network(folder, self.social, clock, transport, interest)
+            undo.pop_all()
         self.own_changed = True
         self._closed = False
 
@@ -176,6 +189,7 @@ class OpenDevice:
                 model.close()
                 self.check_open()
             before, self.model = self.model, model
+            self.publisher.set_catalog(PublicCatalog.of(model.ranker))
             self.own_changed = True
             before.close()
 
@@ -204,8 +218,33 @@ class OpenDevice:
                 self.check_open()
                 raise NotConnected("publishing needs the network; call connect() first")
             with self.locked():
-                liked, opinions = self.store.item_opinions(least=2), self.store.opinions(self.community)
-            return self.network.publish(self.config.sharing, liked, opinions, self.model.namespace)
+                before, content = self.publisher.next(self.private())
+            if before.edges == content.edges:
+                return False
+            self.publisher.note(self.network.publish(*content.edges), content)
+            return True
+
+    def private(self) -> Private:
+        """Return what sharing chooses from."""
+        own = OwnItems(self.store.item_opinions(), self.store.seen_items())
+        return Private(own, self.social.current(self.store.opinions(self.community)))
+
+    def forget_published(self) -> bool:
+        """Be private from now on, forget what was told, and return whether a record is left to be emptied."""
+        told = not self.publisher.next(self.private())[0].is_empty
+        self.publisher.forget_everything()
+        self.network.set_interest(interest_of(self.config.interest, self.publisher.policy))
+        return told
+
+    def share(self, policy: SharingPolicy) -> None:
+        """Choose what is shared from the next publication on.
+
+        Raises:
+            InvalidInput: the policy names a category that the catalog does not have.
+        """
+        with self.locked():
+            self.publisher.choose(policy)
+            self.network.set_interest(interest_of(self.config.interest, policy))
 
     def close(self) -> None:
         """Leave the network and close every file; closing twice is harmless."""
@@ -214,6 +253,7 @@ class OpenDevice:
                 return
             self._closed = True
             self.network.close()
+            self.publisher.close()
             self.model.close()
             self.store.close()
             self.folder.close()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from p2p import NodeStatus, PeerId
 from sdk.errors import InvalidInput
 from sdk.opened import OpenDevice
-from sdk.sharing import shared_items, shared_vouches
 from sdk.store import BLOCKED, Opinion
 from sdk.trust_view import TrustView, trust_view
 
@@ -106,17 +105,6 @@ class Peers:
         """Return how many peers' records the device holds."""
         with self._device.locked():
             return len(self._device.network.store.summary())
-
-    def shared_now(self) -> dict[str, int]:
-        """Return how many items and vouches the sharing policy would publish now."""
-        device = self._device
-        with device.locked():
-            policy = device.config.sharing
-            liked = device.store.item_opinions(least=2)
-            return {
-                "items": len(shared_items(policy, liked, device.model.namespace)),
-                "vouches": len(shared_vouches(policy, device.store.opinions(device.community))),
-            }
 
     @property
     def peer_id(self) -> PeerId:

@@ -15,7 +15,7 @@ from typing import Self
 
 from device_runtime import Bundle, BundleMissing, ModelStore
 from sdk.device_folder import DeviceFolder
-from sdk.errors import InvalidInput
+from sdk.disclosure import Disclosure
 from sdk.history import History
 from sdk.models import MODELS_FOLDER, Models, install_if_newer, open_active
 from sdk.network import TransportFactory, libp2p_transport
@@ -23,12 +23,10 @@ from sdk.opened import Clock, OpenDevice, RecommenderConfig, interest_of
 from sdk.peers import Peers
 from sdk.ranking import Ranking
 
-_MAX_COMMUNITY = 64
-
 __all__ = ["Clock", "Recommender", "RecommenderConfig", "interest_of"]
 
 
-class Recommender(History, Ranking, Peers, Models):
+class Recommender(History, Ranking, Peers, Disclosure, Models):
     """Recommendations that belong to the person who receives them.
 
     Use it as a context manager, or call `close`:
@@ -39,7 +37,8 @@ class Recommender(History, Ranking, Peers, Models):
                 print(pick.title, pick.reasons[0].text)
 
     What it can do stands in its parts: `History` (record, block_item, export_my_data, forget), `Ranking` (recommend,
-    similar, explain, filtered), `Peers` (vouch, block, connect, publish) and `Models` (update, rollback, metrics).
+    similar, explain, filtered), `Peers` (vouch, block, connect, publish), `Disclosure` (sharing, shared, withdraw) and
+    `Models` (update, rollback, metrics).
     """
 
     def __init__(self, device: OpenDevice) -> None:
@@ -78,23 +77,23 @@ class Recommender(History, Ranking, Peers, Models):
             passphrase: opens a sealed identity; a new device's identity is sealed with it.
             transport: makes what `connect` uses of the device's identity; libp2p by default. A
                 `p2p.bridge.BridgeTransport` lets the app itself carry the frames.
-            community: which circle of peers this is; opinions of peers are kept per community.
+            community: which circle of peers this is. In each one the device has a key, records, opinions of peers, a
+                sharing policy and random answers of their own; the history is one.
 
         Raises:
             device_runtime.DeviceError: there is no usable model: none was installed, or it is damaged, expired, not
                 signed by enough trusted keys, or does not run.
             DeviceFolderInvalid, StoreCorrupted, AlreadyOpen: see `sdk.errors`.
+            InvalidInput: no community can have this name.
             p2p.PassphraseWrong: the identity is sealed with another passphrase.
         """
-        if not isinstance(community, str) or len(community) > _MAX_COMMUNITY:
-            raise InvalidInput(f"a community is a text of at most {_MAX_COMMUNITY} characters, got {community!r:.80}")
         config, keys, folder_path = config or RecommenderConfig(), tuple(trusted_keys), Path(path)
         now = max(0, int(clock()))
         if not (folder_path / MODELS_FOLDER).exists():  # a bad bundle leaves nothing behind
             if bundle is None:
                 raise BundleMissing(f"{folder_path} has no model yet; open it with a bundle once")
             Bundle.open(Path(bundle), trusted_keys=keys, threshold=threshold, now=now)
-        folder = DeviceFolder.open(folder_path, passphrase)
+        folder = DeviceFolder.open(folder_path, passphrase, community)
         with ExitStack() as undo:
             undo.callback(folder.close)
             models = ModelStore.open(folder_path / MODELS_FOLDER, trusted_keys=keys, threshold=threshold)

@@ -21,7 +21,7 @@ from sdk.device_folder import DeviceFolder, DeviceSettings, private_umask
 from sdk.errors import InvalidInput
 from sdk.recommender import Recommender
 from sdk.rotation import IDENTITY_FILE, needs_passphrase
-from sdk.sharing import SharingPolicy
+from sdk.sharing import SharingLevel, SharingPolicy
 
 
 def add_init(subparsers: Subparsers) -> None:
@@ -37,10 +37,11 @@ def add_init(subparsers: Subparsers) -> None:
     )
     parser.add_argument(
         "--sharing",
-        choices=[policy.value for policy in SharingPolicy],
-        default=SharingPolicy.PRIVATE.value,
+        choices=[level.value for level in SharingLevel],
+        default=SharingLevel.PRIVATE.value,
         help="what peers are told: nothing, liked items, or liked items and vouches (default: %(default)s)",
     )
+    parser.add_argument("--community", default="", metavar="NAME", help="circle of peers, under a key of its own")
     parser.add_argument("--seal", action="store_true", help=f"seal the identity with a passphrase {ASKED}")
     add_json(parser)
 
@@ -50,16 +51,25 @@ def init(arguments: argparse.Namespace) -> None:
     private_umask()
     keys = tuple(key_of(text) for text in arguments.trust_key)
     Bundle.open(arguments.bundle, trusted_keys=keys)
-    settings = DeviceSettings(keys, SharingPolicy(arguments.sharing))
+    policy = SharingPolicy(level=SharingLevel(arguments.sharing))
+    settings = DeviceSettings(keys, policy, arguments.community)
     passphrase = _passphrase_for(arguments)
-    made = Recommender.open(arguments.device, bundle=arguments.bundle, trusted_keys=keys, passphrase=passphrase)
+    made = Recommender.open(
+        arguments.device,
+        bundle=arguments.bundle,
+        trusted_keys=keys,
+        passphrase=passphrase,
+        community=settings.community,
+    )
     with made as device:
+        if device.sharing != policy:
+            device.set_sharing(policy)
         settings.save(arguments.device)
         peer, model = device.peer_id.hex(), device.model
     facts = {
         "device": str(arguments.device),
         "peer": peer,
-        "sharing": settings.sharing.value,
+        "sharing": policy.level.value,
         "items": model.items,
         "model_version": model.version,
     }
@@ -81,7 +91,6 @@ def add_inspect(subparsers: Subparsers) -> None:
 
 def inspect(arguments: argparse.Namespace) -> None:
     """Print what the device holds, runs, shares and trusts."""
-    settings = DeviceSettings.load(arguments.device)
     with open_device(arguments.device) as device:
         facts = {
             "peer": device.peer_id.hex(),
@@ -89,7 +98,7 @@ def inspect(arguments: argparse.Namespace) -> None:
             "model": device.model.as_json(),
             "runtime": device.runtime,
             "events": device.count_events(),
-            "sharing": settings.sharing.value,
+            "sharing": device.sharing.level.value,
             "would_share": device.shared_now(),
             "records": device.count_records(),
             "trusted": [{"peer": key.hex(), "score": round(score, 4)} for key, score in device.trusted_peers()[:20]],
@@ -108,10 +117,10 @@ def add_rotate(subparsers: Subparsers) -> None:
 def rotate(arguments: argparse.Namespace) -> None:
     """Hand over from the device's key to a new one."""
     private_umask()
-    DeviceSettings.load(arguments.device)
+    community = DeviceSettings.load(arguments.device).community
     seal = arguments.seal or needs_passphrase(arguments.device)
     passphrase = ask_passphrase(confirm=False) if seal else None
-    folder = DeviceFolder.open(arguments.device, passphrase)
+    folder = DeviceFolder.open(arguments.device, passphrase, community)
     try:
         old = folder.identity.peer_id.hex()
         folder.rotate(passphrase)

@@ -76,4 +76,6 @@ def forget(arguments: argparse.Namespace) -> None:
     with open_device(arguments.device) as device:
         gone = device.forget(arguments.item, everything=arguments.everything)
     text = f"forgot {gone.events} events, {gone.opinions} opinions of peers and {gone.blocked_items} blocked items"
+    if gone.published:
+        text += "; peers were told of it, and are told otherwise when the device joins the network"
     print_result(gone.as_json(), arguments.json, lambda: text)

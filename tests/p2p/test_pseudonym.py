@@ -29,7 +29,10 @@ def test_it_is_the_librarys_hkdf(key: bytes, salt: bytes, info: bytes) -> None:
 
 def test_a_pseudonym_is_the_same_on_every_day_and_machine() -> None:
     assert pseudonym_seed(SEED, "jazz club").hex() == "7f805202012f25ef45db2fb935fb785df077e73c1296f895bdf23b30e88d86db"
-    assert Identity.from_seed(SEED).pseudonym("jazz club").peer_id.hex() == "25e6105ae9864dad0a3bde2a62893252c529333805a166e9c82b55a3495cb39d"
+    assert (
+        Identity.from_seed(SEED).pseudonym("jazz club").peer_id.hex()
+        == "25e6105ae9864dad0a3bde2a62893252c529333805a166e9c82b55a3495cb39d"
+    )
 
 
 def test_without_a_community_the_device_is_itself() -> None:

@@ -16,7 +16,7 @@ from sdk.device_folder import DeviceFolder
 
 COMMANDS = (
     *("init", "record", "recommend", "similar", "block-item", "vouch", "peer", "update", "rollback", "metrics"),
-    *("inspect", "export-data", "forget", "rotate"),
+    *("sharing", "inspect", "export-data", "forget", "rotate"),
 )
 
 
@@ -272,7 +272,12 @@ def test_what_a_person_decides_about_items_and_data(
     assert json.loads(capsys.readouterr().out)["format"] == 1
     assert "say which item" in _fails(capsys, "forget", device)
     assert _json(capsys, "forget", device, bought)["events"] == 1
-    assert _json(capsys, "forget", device, "--everything") == {"events": 0, "opinions": 0, "blocked_items": 0}
+    assert _json(capsys, "forget", device, "--everything") == {
+        "events": 0,
+        "opinions": 0,
+        "blocked_items": 0,
+        "published": False,
+    }
 
 
 def test_a_model_is_updated_and_rolled_back(device: str, newer_bundle, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,9 +69,9 @@ def test_friends_follow_a_device_to_its_new_key(opened: Opener, tmp_path: Path) 
 
 def test_only_a_device_that_publishes_its_vouches_follows_some() -> None:
     some = InterestConfig(everyone_up_to=10)
-    for sharing in SharingPolicy:
-        chosen = interest_of(RecommenderConfig(sharing=sharing, interest=some))
-        assert chosen.everyone_up_to == (10 if sharing is SharingPolicy.NETWORK else sys.maxsize)
+    for policy in (SharingPolicy.PRIVATE, SharingPolicy.ITEMS, SharingPolicy.NETWORK):
+        expected = 10 if policy == SharingPolicy.NETWORK else sys.maxsize
+        assert interest_of(some, policy).everyone_up_to == expected
 
 
 def test_a_device_imports_no_libp2p_when_it_does_not_use_it() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from p2p import AdjacencyRecord, Identity, ItemEdge, PeerId, TrustEdge, item_key
-from sdk.sharing import ItemOpinion
+from sdk.item_opinion import ItemOpinion
 from sdk.social import SocialConfig, SocialGraph, SocialView
 from sdk.store import BLOCKED, Opinion
 from trust import MeritRankConfig
