@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from device_runtime import DeviceError
 from p2p import P2PError
-from sdk.commands import device, history, models, peers, ranking, sharing
+from sdk.commands import device, history, models, peers, ranking, sharing, view
 from sdk.commands.frame import Command
 from sdk.errors import SDKError
 
@@ -27,6 +27,7 @@ COMMANDS = (
     history.add_block_item,
     peers.add_vouch,
     peers.add_peer,
+    view.add_view,
     models.add_update,
     models.add_rollback,
     models.add_metrics,

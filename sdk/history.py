@@ -122,7 +122,7 @@ class History:
                 "peer": device.identity.peer_id.hex(),
                 "namespace": device.model.namespace,
                 "events": [
-                    {"item": e.item, "title": self._title_of(e.item), "action": action_name(e.action), "at": e.at}
+                    {"item": e.item, "title": self.title_of(e.item), "action": action_name(e.action), "at": e.at}
                     for e in device.store.events()
                 ],
                 "opinions": [
@@ -133,7 +133,8 @@ class History:
                 "sharing": device.publisher.report(device.private()).as_json(),
             }
 
-    def _title_of(self, item: str) -> str:
+    def title_of(self, item: str) -> str:
+        """Return the title of an item, or its id where the catalog has no title or no such item."""
         row = self._device.model.catalog.row_of(item)
         return self._device.model.catalog.title_of(row) if row >= 0 else item
 

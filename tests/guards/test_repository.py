@@ -78,5 +78,11 @@ def test_the_wheel_holds_the_five_packages_and_nothing_else(tmp_path: Path) -> N
         ".typed",
         ".cpp",
         ".toml",
+        ".html",
+        ".css",
+        ".js",
+        ".svg",
     }
+    assets = {path.name for path in (ROOT / "sdk" / "view" / "assets").iterdir()}
+    assert {f"sdk/view/assets/{name}" for name in assets} <= set(names)
     assert {f"{name}/py.typed" for name in PACKAGES} <= set(names)

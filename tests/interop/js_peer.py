@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
 import shutil
 import subprocess
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-PACKAGES = ("package.json", "package-lock.json")
 SCRIPTS = ("peer.mjs", "polyfill.mjs", "wire.mjs")
 PATIENCE_S = 30.0
-_INSTALL_PATIENCE_S = 300.0
 
 Event = dict[str, Any]
 
@@ -25,42 +20,6 @@ Event = dict[str, Any]
 def missing_tools() -> list[str]:
     """Return what is not installed of what a JavaScript peer needs."""
     return [tool for tool in ("node", "npm") if shutil.which(tool) is None]
-
-
-def install_packages() -> Path:
-    """Return a folder with the pinned npm packages, kept outside the repository and made on first use.
-
-    It is filled under another name and renamed, so that what is there is whole even if a run was interrupted.
-    """
-    pinned = b"".join((HERE / name).read_bytes() for name in PACKAGES)
-    target = _cache_folder() / f"interop-{hashlib.sha256(pinned).hexdigest()[:16]}"
-    if target.is_dir():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="interop-", dir=target.parent) as scratch:
-        _npm_ci(Path(scratch, "packages"))
-        try:
-            Path(scratch, "packages").rename(target)
-        except OSError:  # another run was faster, or the disk is at fault
-            if not target.is_dir():
-                raise
-    return target
-
-
-def _npm_ci(folder: Path) -> None:
-    folder.mkdir()
-    for name in PACKAGES:
-        shutil.copy(HERE / name, folder)
-    # None of the packages needs its install script, so none of them gets to run anything here.
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=_INSTALL_PATIENCE_S)
-    if done.returncode != 0:
-        raise RuntimeError(f"npm ci failed:\n{done.stdout}{done.stderr}")
-
-
-def _cache_folder() -> Path:
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(named if named.startswith("/") else Path.home() / ".cache") / "meritrec"
 
 
 class JsPeer:

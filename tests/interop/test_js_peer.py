@@ -40,7 +40,8 @@ from p2p.record import (
     sign_record,
 )
 from p2p.store import Entry, RecordStore
-from tests.interop.js_peer import PATIENCE_S, JsPeer, install_packages, missing_tools
+from tests.interop.js_peer import HERE, PATIENCE_S, JsPeer, missing_tools
+from tests.npm_packages import install_packages
 
 pytestmark = [
     pytest.mark.slow,
@@ -122,7 +123,7 @@ def entry_of(signed: SignedRecord) -> list[object]:
 
 @pytest.fixture(scope="module")
 def packages() -> Path:
-    return install_packages()
+    return install_packages(HERE)
 
 
 @pytest.fixture
