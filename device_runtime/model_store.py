@@ -163,12 +163,15 @@ class ModelStore:
             self._sweep()
         return report
 
-    def update(self, source: Path, *, now: int | None = None) -> Delta:
+    def update(
+        self, source: Path, *, now: int | None = None, trial: Callable[[Bundle], None] = lambda _: None
+    ) -> Delta:
         """Copy and verify an update of the active model's catalog, and use it from the next `active` on.
 
         Args:
             source: a delta's folder or zip, from anywhere.
             now: Unix seconds, the system clock's when None.
+            trial: given the bundle with the updated catalog before that becomes active; what it raises ends the update.
 
         Raises:
             BundleError: it is not a whole, valid, newer update of the active bundle by trusted publishers.
@@ -182,7 +185,9 @@ class ModelStore:
                 _copy(source, staged)
                 bundle = self._opened(replace(installed, update=None), now)
                 found = Delta.open(staged, bundle, trusted=state.publishers, after=installed.sequence, now=now)
-                found.applied_to(bundle).catalog.check()
+                updated_bundle = found.applied_to(bundle)
+                updated_bundle.catalog.check()
+                trial(updated_bundle)
                 name = f"{_UPDATE}{installed.version}-{found.manifest.sequence}"
                 self._move(staged, name)
             updated = replace(installed, update=name, sequence=found.manifest.sequence)

@@ -22,6 +22,7 @@ from p2p.comparing import Frontier
 from p2p.counters import Counters
 from p2p.effects import Broadcast, Changed, Disconnect, Effect, Request
 from p2p.errors import ConnectFailed, RequestFailed
+from p2p.files import FileOffers, ask_head, ask_part, is_file_request
 from p2p.gossip import Gossip
 from p2p.gossip_config import GossipConfig
 from p2p.identity import PeerId, Signer
@@ -115,6 +116,7 @@ class PeerNode:
         rng: chooses peers; seeded by the system if not given.
         admit: how welcome an author is; 0 refuses. Called on any thread.
         frontier: the authors whose records are wanted; None for everyone's. Called on any thread.
+        files: answers peers who ask for files; nobody gets any without it.
     """
 
     def __init__(
@@ -128,8 +130,10 @@ class PeerNode:
         rng: np.random.Generator | None = None,
         admit: Callable[[PeerId], float] = lambda _: 1.0,
         frontier: Frontier = lambda: None,
+        files: FileOffers | None = None,
     ) -> None:
         self._config = config or NodeConfig()
+        self._files = files
         self._clock = clock
         self._store = store
         self._transport = transport
@@ -208,6 +212,22 @@ class PeerNode:
             effects = self._gossip.relay(records)
         self._perform(effects)
 
+    def ask_head(self, peer: PeerId, topic: bytes) -> bytes:
+        """Ask a connected peer what files it has on a topic, see `p2p.files`; empty if none.
+
+        Raises:
+            RequestFailed: no usable answer.
+        """
+        return ask_head(self._transport, peer, topic, self._config.request_timeout_s)
+
+    def ask_part(self, peer: PeerId, digest: bytes, offset: int) -> bytes:
+        """Ask a connected peer for a file's next bytes; empty if it does not give them now.
+
+        Raises:
+            RequestFailed: no usable answer.
+        """
+        return ask_part(self._transport, peer, digest, offset, self._config.request_timeout_s)
+
     def status(self) -> NodeStatus:
         """Return what the node has and did."""
         with self._lock:
@@ -247,6 +267,8 @@ class PeerNode:
 
     def on_request(self, peer: PeerId, data: bytes) -> bytes:
         """See `p2p.transport.TransportHandlers`."""
+        if is_file_request(data):  # read from disk, so outside of the lock
+            return b"" if self._files is None else self._files.answer(peer, data)
         with self._lock:
             return self._gossip.on_request(peer, data)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +13,7 @@ from p2p import item_key
 from sdk.filters import Filters
 
 _FILTERS_KEPT = 16
+_SEARCH_COSTS = 16  # rows that can be looked at while one id is searched for
 
 
 class ActiveModel:
@@ -57,11 +58,15 @@ class ActiveModel:
         """Whether `set_seen` was called since the last `forget_seen`."""
         return self._seen is not None
 
-    def set_seen(self, items: Iterable[str]) -> None:
+    def set_seen(self, items: Collection[str]) -> None:
         """Take all items that the person has seen; those that the catalog lacks are passed over."""
         self._seen = np.zeros(len(self.catalog), bool)
         self._seen_rows = None
-        self.add_seen(items)
+        if len(items) < len(self.catalog) // _SEARCH_COSTS:
+            self.add_seen(items)
+        else:  # looking through the catalog once is quicker than searching it for each
+            names = set(items)
+            self._seen[[row for row, item in enumerate(self.catalog.ids) if item in names]] = True
 
     def add_seen(self, items: Iterable[str]) -> None:
         """Take more of them, if all before are known."""

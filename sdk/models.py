@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from device_runtime import (
     DELTA_FILE,
+    BundleError,
     DeviceError,
     ModelFailed,
     ModelStore,
@@ -18,10 +21,14 @@ from device_runtime import (
     open_files,
     read_manifest,
 )
+from p2p import PeerId
 from sdk.active_model import ActiveModel
-from sdk.errors import UpdateFailed
+from sdk.device_folder import KEY_BYTES
+from sdk.downloading import Progress, discard, download, file_digest
+from sdk.errors import InvalidInput, UpdateFailed
 from sdk.metrics import MetricsSnapshot, peak_rss_bytes
 from sdk.opened import OpenDevice
+from sdk.peer_models import fetch_model
 from sdk.status import status_as_json
 
 PublicKey: TypeAlias = bytes
@@ -109,24 +116,31 @@ class Models:
         """Which runtime executes the model."""
         return self._device.model.ranker.runtime
 
-    def update(self, source: str | Path) -> ModelUpdate:
+    def update(
+        self, source: str | Path | bytes, *, sha256: str | None = None, progress: Progress | None = None
+    ) -> ModelUpdate:
         """Install a newer model, or an update of the catalog, while requests go on.
 
-        The files are copied, verified and tried in another process. Then the model is exchanged between two requests;
-        none fails. Whatever goes wrong leaves the model that was there.
+        The files are fetched, copied, verified and tried in another process. Then the model is exchanged between two
+        requests; none fails. Whatever goes wrong leaves the model that was there. Called again, a fetch that was cut
+        off goes on where it stopped.
 
         Args:
-            source: a bundle or a catalog's update, a folder or a zip.
+            source: a bundle or a catalog's update: a folder, a zip, or an http(s) address of a zip; or the public key
+                (32 bytes) of a connected peer that offers its model, see `RecommenderConfig.offer_model`.
+            sha256: of the zip, 64 hex digits, if it is known. Signatures are checked in any case.
+            progress: told bytes fetched so far, and of how many if that is known.
 
         Raises:
             device_runtime.BundleError: it is damaged, expired, not newer, or not signed by enough trusted publishers.
             device_runtime.ModelFailed: its trial failed.
-            UpdateFailed: it is for another catalog, or does not work in this process.
+            UpdateFailed: it cannot be fetched, is for another catalog, or does not work in this process.
+            NotConnected: a peer was named, and this device is not in the network.
         """
         device = self._device
         with device.update_lock:
             device.check_open()
-            return _installed(device, Path(source))
+            return _updated(device, source, sha256, progress)
 
     def rollback(self) -> ModelInfo:
         """Go back to the model before the last update; the one that is left is never installed again.
@@ -213,26 +227,82 @@ def open_active(models: ModelStore, settings: RuntimeSettings, now: int) -> Acti
     return model
 
 
+def _updated(
+    device: OpenDevice, source: str | Path | bytes, sha256: str | None, progress: Progress | None
+) -> ModelUpdate:
+    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+        raise InvalidInput(f"a SHA-256 is 64 hex digits, got {sha256!r:.80}")
+    folder = device.folder.path / MODELS_FOLDER
+    if isinstance(source, bytes):
+        fetched = _from_peer(device, source, folder, progress)
+        done = _installed(device, fetched)
+        shutil.rmtree(fetched, ignore_errors=True)
+        return done
+    if isinstance(source, str) and "://" in source:
+        fetched = download(source, folder, sha256=sha256, progress=progress)
+        try:
+            done = _installed(device, fetched)
+        except (BundleError, UpdateFailed):
+            discard(fetched)
+            raise
+        discard(fetched)
+        return done
+    path = Path(source)
+    if sha256 is not None and file_digest(path) != sha256.lower():
+        raise UpdateFailed(f"{path} is not the file that was asked for: its SHA-256 is not {sha256[:16]}…")
+    return _installed(device, path)
+
+
+def _from_peer(device: OpenDevice, peer: bytes, folder: Path, progress: Progress | None) -> Path:
+    if len(peer) != KEY_BYTES:
+        raise InvalidInput(f"a peer is named by its public key: {KEY_BYTES} bytes")
+    state = device.models.state()
+    return fetch_model(
+        device.network,
+        PeerId(peer),
+        folder,
+        namespace=device.model.namespace,
+        trusted=state.publishers,
+        above=state.highest_version,
+        now=device.now(),
+        progress=progress or (lambda _, __: None),
+    )
+
+
 def _installed(device: OpenDevice, source: Path) -> ModelUpdate:
     before = device.model
     with open_files(source) as files:
         is_delta = DELTA_FILE in files.sizes
+    kind: Literal["model", "catalog"] = "catalog" if is_delta else "model"
     answer_ms = None
     if is_delta:
-        device.models.update(source, now=device.now())
+        model = _with_delta(device, source)
     else:
         namespace = read_manifest(source).catalog_namespace
         if namespace != before.namespace:
             raise UpdateFailed(f"{source} is for the catalog {namespace!r}, this device's is {before.namespace!r}")
         answer_ms = device.models.install(source, now=device.now()).answer_ms
-    try:
-        model = ActiveModel.open(device.models.active(now=device.now()), device.config.runtime)
-    except ModelFailed as error:
-        device.models.rollback(now=device.now())
-        raise UpdateFailed(f"{source} does not run in this process ({error}); the model before it stays") from error
-    version = model.manifest.model_version
-    done = ModelUpdate(
-        "catalog" if is_delta else "model", before.manifest.model_version, version, len(model.catalog), answer_ms
-    )
+        try:
+            model = ActiveModel.open(device.models.active(now=device.now()), device.config.runtime)
+        except ModelFailed as error:
+            device.models.rollback(now=device.now())
+            raise UpdateFailed(f"{source} does not run in this process ({error}); the model before it stays") from error
+    done = ModelUpdate(kind, before.manifest.model_version, model.manifest.model_version, len(model.catalog), answer_ms)
     device.use(model)
     return done
+
+
+def _with_delta(device: OpenDevice, source: Path) -> ActiveModel:
+    """Open the active model with an updated catalog, and only if it runs let the store take the update."""
+    opened: list[ActiveModel] = []
+    try:
+        device.models.update(
+            source,
+            now=device.now(),
+            trial=lambda bundle: opened.append(ActiveModel.open(bundle, device.config.runtime)),
+        )
+    except BaseException:
+        for model in opened:
+            model.close()
+        raise
+    return opened[0]

@@ -23,6 +23,7 @@ from p2p import (
     round_issued_at,
     sign_record,
 )
+from p2p.files import FileOffers, FileShelf
 from p2p.lan import LanDiscovery, expanded
 from sdk.device_folder import DeviceFolder
 from sdk.errors import NotConnected
@@ -51,8 +52,10 @@ class Network:
         clock: Callable[[], float],
         transport: TransportFactory = libp2p_transport,
         interest: InterestConfig | None = None,
+        shelf: FileShelf | None = None,
     ) -> None:
         self._folder = folder
+        self._shelf = shelf
         self._social = social
         self._clock = clock
         self._transport = transport
@@ -91,6 +94,7 @@ class Network:
                 on_change=self._changed,
                 admit=self._interest.admit,
                 frontier=self._interest.frontier,
+                files=None if self._shelf is None else FileOffers(self._shelf, self._clock),
             )
             self._look_around()
             try:
@@ -146,15 +150,26 @@ class Network:
         """Take records of everyone, or of some only, from now on."""
         self._interest.set_config(config)
 
+    def ask_head(self, peer: PeerId, topic: bytes) -> bytes:
+        """See `PeerNode.ask_head`."""
+        return self._running().ask_head(peer, topic)
+
+    def ask_part(self, peer: PeerId, digest: bytes, offset: int) -> bytes:
+        """See `PeerNode.ask_part`."""
+        return self._running().ask_part(peer, digest, offset)
+
+    def _running(self) -> PeerNode:
+        if self._node is None:
+            raise NotConnected("this device is not in the network; call connect() first")
+        return self._node
+
     def status(self) -> NodeStatus:
         """Return counts of peers, records and traffic.
 
         Raises:
             NotConnected: the node is not running.
         """
-        if self._node is None:
-            raise NotConnected("this device is not in the network; call connect() first")
-        return self._node.status()
+        return self._running().status()
 
     def close(self) -> None:
         """Leave the network and close the record store."""

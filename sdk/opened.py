@@ -27,6 +27,7 @@ from sdk.errors import Closed, NotConnected
 from sdk.interest import InterestConfig
 from sdk.metrics import Timings
 from sdk.network import Network, TransportFactory
+from sdk.peer_models import ModelShelf
 from sdk.public_catalog import PublicCatalog
 from sdk.publisher import Private, Publisher
 from sdk.selection import OwnItems
@@ -52,6 +53,7 @@ class RecommenderConfig:
         interest: whose records are taken.
         blend: the fusion of the two lists.
         hide_shown: whether an item that was merely shown (action `impression`) counts as seen.
+        offer_model: whether connected peers may fetch this device's model, which tells them which one it is.
     """
 
     sharing: SharingPolicy = SharingPolicy.PRIVATE
@@ -60,6 +62,7 @@ class RecommenderConfig:
     interest: InterestConfig = field(default_factory=InterestConfig)
     blend: BlendConfig = field(default_factory=BlendConfig)
     hide_shown: bool = False
+    offer_model: bool = False
 
 
 def interest_of(config: InterestConfig, policy: SharingPolicy) -> InterestConfig:
@@ -107,7 +110,8 @@ class OpenDevice:
             )
             undo.callback(self.publisher.close)
             interest = interest_of(config.interest, self.publisher.policy)
-            self.network = Network(folder, self.social, clock, transport, interest)
+            shelf = ModelShelf(lambda: self.model) if config.offer_model else None
+            self.network = Network(folder, self.social, clock, transport, interest, shelf)
             undo.pop_all()
         self.own_changed = True
         self._closed = False

@@ -90,9 +90,11 @@ class SocialGraph:
 
     def set_self(self, items: Sequence[ItemOpinion], opinions: Iterable[Opinion], namespace: str) -> None:
         """Take the person's own items and opinions; they stay on the device."""
+        own = (list(items), list(opinions), namespace)
         with self._lock:
-            self._own = (items, list(opinions), namespace)
-            self._take_self(*self._own)
+            if own != self._own:  # most events change none of the items that count: the walks stay as they are
+                self._own = own
+                self._take_self(*own)
 
     def _take_self(self, items: Sequence[ItemOpinion], said: Sequence[Opinion], namespace: str) -> None:
         edges = {item_key(namespace, o.item): (o.level, o.day) for o in items[:64]}

@@ -128,30 +128,31 @@ class EventStore:
         """
         batch = list(events)
         with self._database() as db:
-            numbers = {name: self._number(db, name) for name in dict.fromkeys(event.item for event in batch)}
-            rows = [(numbers[e.item], e.action, e.at) for e in batch]
+            said: dict[str, list[tuple[int, int]]] = {}
+            for event in batch:
+                said.setdefault(event.item, []).append((event.action, event.at))
+            items = {name: self._item(db, name) for name in said}
+            rows = ((items[event.item][0], event.action, event.at) for event in batch)
             db.executemany("INSERT INTO event (item, action, at) VALUES (?, ?, ?)", rows)
-            by_item: dict[int, list[tuple[int, int]]] = {}
-            for number, action, at in rows:
-                by_item.setdefault(number, []).append((action, at))
-            for number, said in by_item.items():
-                save_state(db, number, self._state_after(db, number, said))
+            for name, (number, state) in items.items():
+                save_state(db, number, self._state_after(db, number, state, said[name]))
             shown = sum(event.action == IMPRESSION for event in batch)
             for name, more in (("events", len(batch)), ("impressions", shown)):
                 db.execute("UPDATE total SET value = value + ? WHERE name = ?", (more, name))
             if newest is not None:
                 db.execute("UPDATE total SET value = ? WHERE name = 'newest'", (newest,))
 
-    def _number(self, db: sqlite3.Connection, name: str) -> int:
-        found = db.execute("SELECT id FROM item WHERE name = ?", (name,)).fetchone()
+    def _item(self, db: sqlite3.Connection, name: str) -> tuple[int, ItemState]:
+        """Return the number and the state of an item, which gets both now if it is new."""
+        found = db.execute(f"SELECT id, {_STATE} FROM item WHERE name = ?", (name,)).fetchone()
         if found is None:
-            return int(db.execute("INSERT INTO item (name) VALUES (?)", (name,)).lastrowid or 0)
-        return int(found[0])
+            return int(db.execute("INSERT INTO item (name) VALUES (?)", (name,)).lastrowid or 0), ItemState()
+        number, level, day, actions, seen, shown, last_at = found
+        return number, ItemState(level, day, actions, bool(seen), bool(shown), last_at)
 
-    def _state_after(self, db: sqlite3.Connection, number: int, said: list[tuple[int, int]]) -> ItemState:
-        row = db.execute(f"SELECT {_STATE} FROM item WHERE id = ?", (number,)).fetchone()
-        level, day, actions, seen, shown, last_at = row
-        state = ItemState(level, day, actions, bool(seen), bool(shown), last_at)
+    def _state_after(
+        self, db: sqlite3.Connection, number: int, state: ItemState, said: list[tuple[int, int]]
+    ) -> ItemState:
         if min(at for _, at in said) < state.last_at:  # older than what was folded in: read this item's events again
             events = db.execute("SELECT action, at FROM event WHERE item = ? ORDER BY at, id", (number,))
             return state_of(events)
