@@ -20,6 +20,7 @@ from device_runtime.delta import (
 from device_runtime.dense import ITEMS_AT_ONCE, ItemVectors, search_by_codes, search_by_vectors
 from device_runtime.encoder import RESUMED, Encoder
 from device_runtime.errors import (
+    BackendMissing,
     BundleError,
     BundleExpired,
     BundleMissing,
@@ -101,6 +102,7 @@ __all__ = [
     "RESUMED",
     "SIGNATURE_FILE",
     "Action",
+    "BackendMissing",
     "Bundle",
     "BundleError",
     "BundleExpired",

@@ -19,6 +19,7 @@
 #include <executorch/extension/module/module.h>
 #include <executorch/extension/tensor/tensor_ptr.h>
 #include <executorch/extension/threadpool/threadpool_guard.h>
+#include <executorch/runtime/backend/interface.h>
 #include <executorch/runtime/core/error.h>
 #include <executorch/runtime/platform/platform.h>
 #include <executorch/runtime/platform/runtime.h>
@@ -64,6 +65,9 @@ void keep_errors(
     std::fprintf(stderr, "executorch: %.*s\n", static_cast<int>(std::min<size_t>(length, 400)), message);
   }
 }
+
+// How an error begins that says that a program's backend is not here; native.py looks for it.
+const std::string kNoBackend = "the runtime has no ";
 
 struct Failure : std::exception {
   explicit Failure(std::string what) : text(std::move(what)) {}
@@ -195,6 +199,35 @@ uint64_t arena_bytes(Module& module, const std::vector<std::string>& names) {
   return sum;
 }
 
+bool works(const char* backend) {
+  const auto* found = executorch::runtime::get_backend_class(backend);
+  return found != nullptr && found->is_available();
+}
+
+std::string working_backends() {
+  std::string names;
+  for (size_t index = 0; index < executorch::runtime::get_num_registered_backends(); ++index) {
+    auto name = executorch::runtime::get_backend_name(index);
+    if (name.ok() && works(*name)) {
+      names.append(names.empty() ? "" : ", ").append(*name);
+    }
+  }
+  return names;
+}
+
+// What a method was lowered for must be here. The runtime would give a number, and only when the method is loaded.
+void require_backends(Module& module, const std::string& name) {
+  auto meta = module.method_meta(name);
+  require(meta.error(), "method " + name + " cannot be described");
+  for (size_t index = 0; index < meta->num_backends(); ++index) {
+    auto backend = meta->get_backend_name(index);
+    require(backend.error(), "the backends of method " + name + " cannot be read");
+    if (!works(*backend)) {
+      throw Failure(kNoBackend + std::string(*backend).substr(0, 64) + ", it has: " + working_backends());
+    }
+  }
+}
+
 struct Settings {
   uint32_t threads;
   uint64_t arena_limit;
@@ -222,6 +255,7 @@ std::unique_ptr<Session> open_session(const uint8_t* data, size_t size, const Se
     if (!plain_name(name)) {
       throw Failure("a method of the program has an odd name");
     }
+    require_backends(*session->module, name);
   }
   const uint64_t planned = arena_bytes(*session->module, session->names);
   if (planned > settings.arena_limit) {

@@ -15,6 +15,7 @@
     ├── CryptoUnavailable        nothing here checks signatures
     ├── RuntimeUnavailable       no ExecuTorch runtime works here
     ├── ModelFailed              the program cannot be loaded or run, or was called wrongly
+    │   └── BackendMissing       the program was made for an accelerator that this device's runtime does not have
     ├── StoreInvalid             a folder of installed models is damaged, or in use
     ├── UnknownItem              the catalog does not hold an item
     ├── UnknownCategory          the catalog has no category of that name
@@ -76,6 +77,10 @@ class RuntimeUnavailable(DeviceError):
 
 class ModelFailed(DeviceError):
     """The program cannot be loaded or run, or was called wrongly."""
+
+
+class BackendMissing(ModelFailed):
+    """The program was made for an accelerator, or a vendor's library, that this device's runtime does not have."""
 
 
 class StoreInvalid(DeviceError):

@@ -16,12 +16,14 @@ from types import MappingProxyType
 
 import numpy as np
 
-from device_runtime.errors import ModelFailed, RuntimeUnavailable
+from device_runtime.errors import BackendMissing, ModelFailed, RuntimeUnavailable
 from device_runtime.native_library import ExecutorchWheel, native_library
+from device_runtime.openvino import register_openvino
 from device_runtime.session import SCALAR_TYPES, Array, MethodInfo, RuntimeSettings, TensorSpec, check_inputs
 
 _MAX_RANK = 8
 _ERROR_BYTES = 4096
+_NO_BACKEND = "the runtime has no "  # kNoBackend of binding.cpp
 _CODES = {name: code for code, name in SCALAR_TYPES.items()}
 
 
@@ -44,6 +46,7 @@ def _library() -> ctypes.CDLL:
         library = ctypes.CDLL(str(path))
     except OSError as error:
         raise RuntimeUnavailable(f"{path} cannot be loaded ({error}); remove it, it is built again") from error
+    register_openvino(ExecutorchWheel.find().libraries)
     text = (ctypes.c_char_p, ctypes.c_size_t)
     arrays = (ctypes.POINTER(_Array), ctypes.c_size_t)
     settings = (ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int)
@@ -80,9 +83,7 @@ class NativeSession:
         chosen = (settings.threads, settings.arena_bytes, settings.warm_up)
         self._handle = self._library.meritrec_open(self._model.ctypes.data, len(model), *chosen, error, len(error))
         if not self._handle:
-            raise ModelFailed(
-                f"the program cannot be loaded: {_text(error)}; get the bundle again, or change the settings"
-            )
+            raise _refusal(_text(error))
         self._free = weakref.finalize(self, _close, self._library, self._handle, self._model)
         try:
             self._methods = self._described()
@@ -132,6 +133,14 @@ class NativeSession:
                 f"the program's methods cannot be read: {_text(error) or 'too many'}; get the bundle again"
             )
         return _parsed(_text(text))
+
+
+def _refusal(said: str) -> ModelFailed:
+    if said.startswith(_NO_BACKEND):
+        return BackendMissing(
+            f"the program cannot run here: {said}. Install a bundle that was exported for a backend that is there"
+        )
+    return ModelFailed(f"the program cannot be loaded: {said}; get the bundle again, or change the settings")
 
 
 def _close(library: ctypes.CDLL, handle: int, model: Array) -> None:

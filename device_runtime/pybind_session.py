@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from device_runtime.errors import ModelFailed, RuntimeUnavailable
+from device_runtime.errors import BackendMissing, ModelFailed, RuntimeUnavailable
 from device_runtime.session import Array, MethodInfo, TensorSpec, check_inputs
+
+_NOT_FOUND = "0x:20"  # of a method's backend; the runtime writes the name to stderr and does not hand it over
 
 
 class PythonSession:
@@ -50,6 +52,12 @@ class PythonSession:
             self._loaded: dict[str, Any] = {n: program.load_method(n) for n in sorted(program.method_names)}
             self._methods = MappingProxyType({name: _spec(method) for name, method in self._loaded.items()})
         except (RuntimeError, ValueError) as error:
+            if _NOT_FOUND in str(error):
+                raise BackendMissing(
+                    f"the program cannot run here: {error}. ExecuTorch's Python runtime has: "
+                    f"{', '.join(Runtime.get().backend_registry.registered_backend_names)}. Install a bundle that was "
+                    "exported for a backend that is there"
+                ) from error
             raise ModelFailed(f"the program cannot be loaded: {error}; get the bundle again") from error
 
     @property

@@ -126,7 +126,7 @@ def _calibrated(name: str, method: Method, lengths: _Lengths, backend: Backend, 
         seen += 1
     if not seen:
         raise ConfigInvalid(f"no history is long enough to calibrate {name} on")
-    return replace(method, module=convert_pt2e(prepared))
+    return replace(method, module=convert_pt2e(prepared, fold_quantize=backend.fold_weights))
 
 
 def _check_varying(name: str, method: Method, program: ExportedProgram, lengths: _Lengths) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from device_runtime import RuntimeUnavailable
 from device_runtime.native_library import ExecutorchWheel, native_library
+from device_runtime.openvino import register_openvino
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,3 +85,14 @@ def test_an_executorch_without_libraries_is_explained(monkeypatch: pytest.Monkey
     monkeypatch.setattr("device_runtime.native_library._file_name", lambda library: f"{library}.none")
     with pytest.raises(RuntimeUnavailable, match="no C\\+\\+ libraries"):
         ExecutorchWheel.find()
+
+
+def test_openvino_is_registered_only_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    libraries = ExecutorchWheel.find().libraries
+    monkeypatch.delenv("OPENVINO_LIB_PATH", raising=False)
+    monkeypatch.setattr("device_runtime.openvino.importlib.util.find_spec", lambda name: None)
+    assert not register_openvino(libraries)
+    monkeypatch.setenv("OPENVINO_LIB_PATH", str(tmp_path / "libopenvino_c.so"))
+    assert not register_openvino(tmp_path)
+    (tmp_path / "libexecutorch_backend_openvino.so").write_bytes(b"no library")
+    assert not register_openvino(tmp_path)

@@ -23,6 +23,7 @@ class Backend:
         environment: where these packages live, as `.ci/backend-environment` makes it; None for the usual one.
         tools: programs that must be on the PATH.
         check_guards: whether `torch.export` may leave guards in the graph that is quantised.
+        fold_weights: whether `int8` weights are stored as such in the graph, or in float with their scales beside.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Backend:
     modules: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     check_guards: bool = True
+    fold_weights: bool = True
 
     def missing(self) -> str | None:
         """Return what must be installed before it can be used, in words; None when nothing is missing."""

@@ -50,7 +50,7 @@ class CoreMl(Backend):
     """Apple's CPUs, GPUs and neural engines, iOS 18 or macOS 15 and later."""
 
     name = "coreml"
-    target = "Apple devices"
+    target = "Apple devices, in half precision"
     packages = ("coremltools==9.0",)
     environment = "coreml"
     modules = ("coremltools",)
@@ -85,6 +85,8 @@ class OpenVino(Backend):
 
     name = "openvino"
     target = "Intel CPUs, GPUs, NPUs"
+    quantizations: tuple[Quantization, ...] = ("fp32", "int8")
+    fold_weights = False  # OpenVINO folds them itself, and knows the scales only then
     packages = ("openvino==2025.4.1", "nncf==3.1.0")
     environment = "openvino"
     modules = ("openvino", "nncf")
@@ -95,3 +97,9 @@ class OpenVino(Backend):
         from executorch.exir.backend.backend_details import CompileSpec
 
         return [OpenvinoPartitioner([CompileSpec("device", b"CPU")])]
+
+    def quantizer(self) -> Any:
+        """Return OpenVINO's, in the mode for transformers."""
+        from executorch.backends.openvino.quantizer import OpenVINOQuantizer, QuantizationMode
+
+        return OpenVINOQuantizer(mode=QuantizationMode.INT8_TRANSFORMER)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.export import Dim
 
-from device_runtime import MANIFEST_FILE, Manifest, ModelFailed, open_session, read_files
+from device_runtime import MANIFEST_FILE, BackendMissing, Manifest, ModelFailed, open_session, read_files, smoke_run
 from server_training.cli import main
 from server_training.data.prepare import prepare
 from server_training.data.split import Stage
@@ -90,8 +90,13 @@ def test_a_program_for_another_machine_has_fixed_lengths_and_is_compared_in_pyto
     manifest = Manifest.from_bytes(files[MANIFEST_FILE])
     assert (manifest.backend, manifest.quantization) == ("vulkan", "fp32")
     assert (manifest.shortest_history, manifest.memory_rows, manifest.window_step) == (6, 0, 1)
-    with pytest.raises(ModelFailed, match="VulkanBackend is not registered"):
+    said = "the runtime has no VulkanBackend, it has: .*XnnpackBackend"
+    with pytest.raises(BackendMissing, match=said):
         open_session(files["model.pte"], prefer="native")
+    with pytest.raises(BackendMissing, match=r"Python runtime has: .*XnnpackBackend"):
+        open_session(files["model.pte"], prefer="python")
+    with pytest.raises(ModelFailed, match=said):
+        smoke_run(tmp_path / "bundle")
 
 
 @pytest.mark.parametrize("name", ["qualcomm", "mediatek", "samsung", "nxp"])
