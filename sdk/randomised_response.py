@@ -36,6 +36,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 TOLD_LEVEL = 2  # of every item that is told under ε: a level of its own would tell more
+_MOST_ASKED = 10_000
 _BITS = 64
 _ONE = 1 << _BITS
 
@@ -116,8 +117,11 @@ class RandomisedResponse:
         return (liked - other) / _ONE
 
     def domain_size(self, made_up: float) -> int:
-        """Return about how many items answers may be given so that `made_up` of them are told wrongly, on average."""
-        return max(1, int(made_up / self.lie))
+        """Return about how many items answers may be given so that `made_up` of them are told wrongly, on average.
+
+        At most 10,000, however large ε: each costs a row on the device, and a coin whenever it is asked about.
+        """
+        return min(_MOST_ASKED, max(1, int(made_up / self.lie)))
 
     def tells(self, coin: int, liked: bool) -> bool:
         """Return the answer that a coin gives."""

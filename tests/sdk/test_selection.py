@@ -25,7 +25,7 @@ COINS = KeyedCoins(b"c" * 32)
 LIKE, VIEW, BUY = int(Action.LIKE), int(Action.VIEW), int(Action.BUY)
 
 
-def catalog_of(items: list[str] = ITEMS, most: int | None = None) -> PublicCatalog:
+def catalog_of(items: list[str] = ITEMS, most: int | None = None, namespace: str = "n") -> PublicCatalog:
     """Every second item is jazz, every third is loud; popular in the order of the rows."""
     codes = np.array([[n // 16, n % 16] for n in range(len(items))])
     catalog = Catalog.build(items, codes, 16).with_categories(
@@ -35,7 +35,7 @@ def catalog_of(items: list[str] = ITEMS, most: int | None = None) -> PublicCatal
     def popular_rows(count: int, allowed: RowFilter) -> list[int]:
         return allowed.rows()[: count if most is None else min(count, most)].tolist()
 
-    return PublicCatalog(catalog, "n", popular_rows)
+    return PublicCatalog(catalog, namespace, popular_rows)
 
 
 CATALOG = catalog_of()
