@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-fast check format clean
+.PHONY: demo test test-fast check format wheel aarch64 clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -29,7 +29,13 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-$(READY): requirements.lock pyproject.toml .ci/environment
+wheel: $(READY)
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+aarch64: $(READY)
+	.ci/aarch64 "$(BIN)/python" dist
+
+$(READY): requirements.lock pyproject.toml setup.py .ci/environment
 	.ci/environment "$(PYTHON)" "$(VENV)" "$(TORCH_INDEX)"
 	touch $(READY)
 

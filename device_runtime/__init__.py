@@ -63,6 +63,7 @@ from device_runtime.publishers import (
 )
 from device_runtime.ranker import ModelRanker
 from device_runtime.row_filter import RowFilter, RowSet
+from device_runtime.runtime_report import RuntimeReport
 from device_runtime.search import HEADS, ItemSearch
 from device_runtime.sequence import (
     MAX_SECONDS,
@@ -77,7 +78,7 @@ from device_runtime.sequence import (
     gap_buckets,
     seconds_before,
 )
-from device_runtime.session import MethodInfo, RuntimeSettings, Session, TensorSpec, open_session
+from device_runtime.session import MethodInfo, RuntimeSession, RuntimeSettings, Session, TensorSpec, open_session
 from device_runtime.signing import PublisherKey, Signature, signatures_from_bytes
 from device_runtime.smoke import SmokeReport, smoke_run
 from device_runtime.verification import Verifier, use_verifier
@@ -140,6 +141,8 @@ __all__ = [
     "Reading",
     "RowFilter",
     "RowSet",
+    "RuntimeReport",
+    "RuntimeSession",
     "RuntimeSettings",
     "RuntimeUnavailable",
     "Session",

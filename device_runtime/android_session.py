@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from device_runtime.errors import ModelFailed, RuntimeUnavailable
+from device_runtime.runtime_report import RuntimeReport
 from device_runtime.session import Array, MethodInfo, RuntimeSettings, TensorSpec, check_inputs
 
 _PACKAGE = "org.pytorch.executorch"
@@ -86,6 +87,7 @@ class AndroidSession:
             ModelFailed: the program is damaged, needs what this runtime lacks, or nobody says what its methods take.
         """
         self._java = _Java()
+        self._threads = settings.threads
         self._lock = threading.Lock()
         if methods is None:
             raise ModelFailed("the Android runtime does not know what methods take; pass them from the manifest")
@@ -110,6 +112,11 @@ class AndroidSession:
     def methods(self) -> Mapping[str, MethodInfo]:
         """The program's methods, as the manifest describes them."""
         return self._methods
+
+    @property
+    def report(self) -> RuntimeReport:
+        """What runs the program. The AAR says neither its version nor its backends."""
+        return RuntimeReport(self.name, "this is an Android app with ExecuTorch's AAR", threads=self._threads)
 
     def run(self, method: str, *inputs: Array) -> tuple[Array, ...]:
         """Run a method, see `Session.run`."""

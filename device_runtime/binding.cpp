@@ -91,42 +91,20 @@ struct Freeing {
   void operator()(uint8_t* data) const { std::free(data); }
 };
 
-// The process has one pool of threads, and XNNPACK's runtimes keep a pointer into it: its width may change only while
-// nobody uses it.
-class PoolUse {
- public:
-  explicit PoolUse(uint32_t threads) {
-    const std::lock_guard<std::mutex> lock(mutex);
-    auto* pool = executorch::extension::threadpool::get_threadpool();
-    if (pool == nullptr) {
-      throw Failure("this platform has no thread pool, use one thread");
-    }
-    const size_t now = pool->get_thread_count();
-    if (now != threads && users != 0) {
-      throw Failure(
-          "an open session uses " + std::to_string(now) + " threads and all sessions of a process share one pool, use " +
-          "as many or close it");
-    }
-    if (now != threads && !pool->_unsafe_reset_threadpool(threads)) {
-      throw Failure("the thread pool cannot be made " + std::to_string(threads) + " wide");
-    }
-    ++users;
+// The caller makes sure that nobody uses the pool: XNNPACK's runtimes keep a pointer into it.
+void resize_pool(uint32_t threads) {
+  auto* pool = executorch::extension::threadpool::get_threadpool();
+  if (pool == nullptr) {
+    throw Failure("this platform has no thread pool, use one thread");
   }
-  PoolUse(const PoolUse&) = delete;
-  PoolUse& operator=(const PoolUse&) = delete;
-  ~PoolUse() {
-    const std::lock_guard<std::mutex> lock(mutex);
-    --users;
+  if (pool->get_thread_count() != threads && !pool->_unsafe_reset_threadpool(threads)) {
+    throw Failure("the thread pool cannot be made " + std::to_string(threads) + " wide");
   }
-
- private:
-  static inline std::mutex mutex;
-  static inline size_t users = 0;
-};
+}
 
 struct Session {
   // Declared in the order in which they are needed: the module reads weights from `copy` until it is gone.
-  std::unique_ptr<PoolUse> pool;
+  bool uses_pool = false;
   std::unique_ptr<uint8_t, Freeing> copy;
   std::unique_ptr<Module> module;
   std::vector<std::string> names;
@@ -136,7 +114,7 @@ struct Session {
 // kernels when they run.
 struct Threads {
   explicit Threads(const Session& session) {
-    if (session.pool == nullptr) {
+    if (!session.uses_pool) {
       guard = std::make_unique<NoThreadPoolGuard>();
     }
   }
@@ -229,16 +207,14 @@ void require_backends(Module& module, const std::string& name) {
 }
 
 struct Settings {
-  uint32_t threads;
+  bool uses_pool;
   uint64_t arena_limit;
   bool load_all;
 };
 
 std::unique_ptr<Session> open_session(const uint8_t* data, size_t size, const Settings& settings) {
   auto session = std::make_unique<Session>();
-  if (settings.threads > 1) {
-    session->pool = std::make_unique<PoolUse>(settings.threads);
-  }
+  session->uses_pool = settings.uses_pool;
   const Threads threads(*session);
   if (!is_aligned(data)) {
     session->copy = aligned_copy(data, size);
@@ -415,20 +391,35 @@ bool guarded(char* error, size_t capacity, Body body) {
 extern "C" {
 
 // Loads a program from memory: copied, or, where it is aligned to 64 bytes, used in place until the session is closed.
-// One thread is the caller's; more are those of the process's pool. Methods are loaded now or at their first call.
+// It runs on the caller's thread, or on the process's pool too. Methods are loaded now or at their first call.
 // Returns null and writes `error` when it cannot be loaded.
 void* meritrec_open(
     const uint8_t* data,
     size_t size,
-    uint32_t threads,
+    int uses_pool,
     uint64_t arena_limit,
     int load_all,
     char* error,
     size_t capacity) {
   void* opened = nullptr;
-  const Settings settings{threads, arena_limit, load_all != 0};
+  const Settings settings{uses_pool != 0, arena_limit, load_all != 0};
   guarded(error, capacity, [&] { opened = open_session(data, size, settings).release(); });
   return opened;
+}
+
+// Makes the process's pool of threads so wide, while nobody uses it. Returns 1, or 0 with `error`.
+int meritrec_resize_pool(uint32_t threads, char* error, size_t capacity) {
+  return guarded(error, capacity, [&] { resize_pool(threads); });
+}
+
+// Writes the names of the backends that programs may use. Returns the length needed, 0 on failure.
+size_t meritrec_backends(char* out, size_t out_capacity, char* error, size_t capacity) {
+  std::string text;
+  if (!guarded(error, capacity, [&] { text = working_backends(); })) {
+    return 0;
+  }
+  write_text(text, out, out_capacity);
+  return text.size() + 1;
 }
 
 void meritrec_close(void* session) {

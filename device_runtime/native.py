@@ -1,6 +1,6 @@
 """The native session: ExecuTorch's C++ runtime through ctypes. Never imports torch.
 
-`python -m device_runtime.native` builds the binding and prints what it found.
+`python -m device_runtime.native` builds the binding where there is none, and prints what it found.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ import math
 import sys
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
 
 from device_runtime.errors import BackendMissing, ModelFailed, RuntimeUnavailable
-from device_runtime.native_library import ExecutorchWheel, native_library
-from device_runtime.openvino import register_openvino
+from device_runtime.native_library import Binding, load_binding
+from device_runtime.runtime_report import RuntimeReport
 from device_runtime.session import SCALAR_TYPES, Array, MethodInfo, RuntimeSettings, TensorSpec, check_inputs
+from device_runtime.thread_pool import hold_pool
 
 _MAX_RANK = 8
 _ERROR_BYTES = 4096
@@ -40,16 +41,16 @@ class _Array(ctypes.Structure):
 
 
 @functools.cache
-def _library() -> ctypes.CDLL:
-    path = native_library()
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise RuntimeUnavailable(f"{path} cannot be loaded ({error}); remove it, it is built again") from error
-    register_openvino(ExecutorchWheel.find().libraries)
+def _binding() -> Binding:
+    binding = load_binding()
+    library = binding.library
     text = (ctypes.c_char_p, ctypes.c_size_t)
     arrays = (ctypes.POINTER(_Array), ctypes.c_size_t)
-    settings = (ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int)
+    settings = (ctypes.c_int, ctypes.c_uint64, ctypes.c_int)
+    library.meritrec_resize_pool.argtypes = (ctypes.c_uint32, *text)
+    library.meritrec_resize_pool.restype = ctypes.c_int
+    library.meritrec_backends.argtypes = (*text, *text)
+    library.meritrec_backends.restype = ctypes.c_size_t
     library.meritrec_open.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *settings, *text)
     library.meritrec_open.restype = ctypes.c_void_p
     library.meritrec_close.argtypes = (ctypes.c_void_p,)
@@ -58,7 +59,7 @@ def _library() -> ctypes.CDLL:
     library.meritrec_describe.restype = ctypes.c_size_t
     library.meritrec_run.argtypes = (ctypes.c_void_p, ctypes.c_char_p, *arrays, *arrays, *text)
     library.meritrec_run.restype = ctypes.c_int
-    return library
+    return binding
 
 
 class NativeSession:
@@ -76,15 +77,20 @@ class NativeSession:
             ModelFailed: the program is damaged, needs what this runtime lacks, or does not fit the settings.
         """
         self._lock = threading.Lock()
-        self._library = _library()
+        self._binding = _binding()
+        self._library = self._binding.library
+        self._settings = settings
         error = ctypes.create_string_buffer(_ERROR_BYTES)
         # Kept while the session lives: a program that lies at an aligned address, as a mapped file does, is not copied.
         self._model = np.frombuffer(model, np.uint8)
-        chosen = (settings.threads, settings.arena_bytes, settings.warm_up)
+        uses_pool = settings.threads > 1
+        release = hold_pool(settings.threads, self._resize_pool) if uses_pool else _nothing
+        chosen = (uses_pool, settings.arena_bytes, settings.warm_up)
         self._handle = self._library.meritrec_open(self._model.ctypes.data, len(model), *chosen, error, len(error))
         if not self._handle:
+            release()
             raise _refusal(_text(error))
-        self._free = weakref.finalize(self, _close, self._library, self._handle, self._model)
+        self._free = weakref.finalize(self, _close, self._library, self._handle, self._model, release)
         try:
             self._methods = self._described()
         except ModelFailed:
@@ -100,6 +106,23 @@ class NativeSession:
     def methods(self) -> Mapping[str, MethodInfo]:
         """The program's methods."""
         return self._methods
+
+    @property
+    def report(self) -> RuntimeReport:
+        """What runs the program."""
+        text = ctypes.create_string_buffer(_ERROR_BYTES)
+        error = ctypes.create_string_buffer(_ERROR_BYTES)
+        if not 0 < self._library.meritrec_backends(text, len(text), error, len(error)) <= len(text):
+            raise ModelFailed(f"the runtime does not say what backends it has: {_text(error) or 'too many'}")
+        return RuntimeReport(
+            self.name,
+            f"the smallest runtime works here: {self._binding.origin}",
+            self._binding.executorch,
+            self._settings.threads,
+            self._settings.arena_bytes,
+            tuple(sorted(filter(None, _text(text).split(", ")))),
+            str(self._binding.path),
+        )
 
     def run(self, method: str, *inputs: Array) -> tuple[Array, ...]:
         """Run a method, see `Session.run`."""
@@ -124,6 +147,11 @@ class NativeSession:
         with self._lock:
             self._free()
 
+    def _resize_pool(self, threads: int) -> None:
+        error = ctypes.create_string_buffer(_ERROR_BYTES)
+        if not self._library.meritrec_resize_pool(threads, error, len(error)):
+            raise ModelFailed(f"the program cannot run on {threads} threads: {_text(error)}")
+
     def _described(self) -> Mapping[str, MethodInfo]:
         text = ctypes.create_string_buffer(1 << 16)
         error = ctypes.create_string_buffer(_ERROR_BYTES)
@@ -143,10 +171,15 @@ def _refusal(said: str) -> ModelFailed:
     return ModelFailed(f"the program cannot be loaded: {said}; get the bundle again, or change the settings")
 
 
-def _close(library: ctypes.CDLL, handle: int, model: Array) -> None:
-    """Free a program, and only then what it was read from."""
+def _close(library: ctypes.CDLL, handle: int, model: Array, release: Callable[[], None]) -> None:
+    """Free a program, and only then what it was read from and ran on."""
     library.meritrec_close(handle)
+    release()
     del model
+
+
+def _nothing() -> None:
+    """What a session on the caller's thread holds of the pool."""
 
 
 def _parsed(text: str) -> Mapping[str, MethodInfo]:
@@ -179,15 +212,13 @@ def _text(buffer: ctypes.Array[ctypes.c_char]) -> str:
 
 
 def main() -> int:
-    """Build the binding and say what was found."""
+    """Load the binding, built if need be, and say what was found."""
     try:
-        wheel = ExecutorchWheel.find()
-        path = native_library()
-        _library()
+        binding = _binding()
     except RuntimeUnavailable as error:
         print(f"native runtime unavailable: {error}", file=sys.stderr)
         return 1
-    print(f"native runtime: {path}\nexecutorch {wheel.version} in {wheel.folder}")
+    print(f"native runtime: {binding.path} on executorch {binding.executorch}; {binding.origin}")
     return 0
 
 

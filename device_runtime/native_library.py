@@ -1,97 +1,94 @@
-"""Finds or builds the native binding: `binding.cpp` compiled against the libraries inside the `executorch` wheel.
+"""Loads the native binding: the one that the package brought, else one built on this machine.
 
-The wheel is found without importing it, because importing it would import torch. The library is built once, in seconds,
-and kept in the user's cache under a name made of everything it depends on, so an upgrade builds a new one. Several
-processes may build at once: each builds its own file and renames it into place.
+A wheel for a platform brings the binding compiled (`setup.py`). Where it does not, or cannot be loaded, the binding is
+compiled once, in seconds, and kept in the user's cache under a name made of everything it depends on, so an upgrade
+builds a new one. Several processes may build at once: each builds its own file and renames it into place.
+
+ExecuTorch's libraries are loaded first and by their paths. The binding names them without a path and is given those, so
+one binding serves every folder that ExecuTorch is installed in.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
+import ctypes
+import functools
 import os
 import platform
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from device_runtime.errors import RuntimeUnavailable
-
-SUPPORTED_VERSION = "1.5.1"
-_SOURCE = Path(__file__).with_name("binding.cpp")
-_COMPILERS = ("g++", "c++", "clang++")
-_LIBRARIES = (
-    "executorch",
-    "executorch_kernels_optimized",
-    "executorch_kernels_quantized",
-    "executorch_backend_xnnpack",
-    "executorch_threadpool",
-)
-_FLAGS = (
-    *("-O2", "-std=c++17", "-shared", "-fPIC", "-w"),
-    *("-DC10_USING_CUSTOM_GENERATED_MACROS", "-DET_EVENT_TRACER_ENABLED"),
-)
-_BUILD_TIMEOUT_S = 300
+from device_runtime.executorch_wheel import ExecutorchWheel
+from device_runtime.native_build import binding_name, compile_binding, find_compiler
+from device_runtime.openvino import register_openvino
 
 
 @dataclass(frozen=True, slots=True)
-class ExecutorchWheel:
-    """An installed ExecuTorch: its version and its folder."""
+class Binding:
+    """The loaded binding.
 
-    version: str
-    folder: Path
+    Attributes:
+        library: its functions.
+        path: its file.
+        origin: a sentence on where it comes from.
+        executorch: the version of the ExecuTorch that it runs on.
+    """
 
-    @property
-    def libraries(self) -> Path:
-        """Where its shared libraries are."""
-        return self.folder / "lib"
-
-    @classmethod
-    def find(cls) -> ExecutorchWheel:
-        """Find it without importing it.
-
-        Raises:
-            RuntimeUnavailable: it is not installed, of another version, or without C++ libraries.
-        """
-        spec = importlib.util.find_spec("executorch")
-        places = list(spec.submodule_search_locations or ()) if spec else []
-        versions = {place: version for place in places if (version := _installed_version(place))}
-        if not versions:
-            raise RuntimeUnavailable("ExecuTorch is not installed; run `pip install 'meritrec[runtime]'`")
-        place, version = next(iter(versions.items()))
-        if version.split("+")[0] != SUPPORTED_VERSION:
-            raise RuntimeUnavailable(
-                f"the native runtime is written for executorch {SUPPORTED_VERSION}, {version} is installed; "
-                f"run `pip install executorch=={SUPPORTED_VERSION}`"
-            )
-        wheel = cls(version, Path(place).resolve())
-        if not (wheel.libraries / _file_name("executorch")).is_file():
-            raise RuntimeUnavailable(f"executorch {version} in {wheel.folder} has no C++ libraries for this platform")
-        return wheel
+    library: ctypes.CDLL
+    path: Path
+    origin: str
+    executorch: str
 
 
-def _installed_version(package: str) -> str | None:
-    """Read it from the name of the folder that pip leaves beside a package: importlib.metadata costs 3 MB."""
-    found = sorted(path.name for path in Path(package).parent.glob("executorch-*.dist-info"))
-    return found[-1].removeprefix("executorch-").removesuffix(".dist-info") if found else None
-
-
-def native_library() -> Path:
-    """Return the path of the compiled binding, building it if it is not in the cache.
+@functools.cache
+def load_binding() -> Binding:
+    """Load ExecuTorch and the binding, which is built where the package brought none that fits.
 
     Raises:
-        RuntimeUnavailable: ExecuTorch or a C++ compiler is missing, or the build failed.
+        RuntimeUnavailable: ExecuTorch or a C++ compiler is missing, the build failed, or a library does not load.
     """
     wheel = ExecutorchWheel.find()
-    target = _cache_folder() / f"binding-{_fingerprint(wheel)}.so"
+    for library in wheel.libraries:
+        _load(library, "install executorch again")
+    register_openvino(wheel.library_folder)
+    origin = "its binding was built on this machine"
+    shipped = shipped_binding()
+    if shipped.is_file():
+        try:
+            return Binding(_load(shipped), shipped, "its binding came with the package", wheel.version)
+        except RuntimeUnavailable as error:  # a system older than the one it was built on, say
+            origin = f"{origin}, because {error}"
+    path = built_binding(wheel)
+    return Binding(_load(path, "remove it, it is built again"), path, origin, wheel.version)
+
+
+def shipped_binding() -> Path:
+    """Where the package's own binding for this machine and this ExecuTorch lies, if it brought one."""
+    return Path(__file__).with_name(binding_name(platform.machine()))
+
+
+def built_binding(wheel: ExecutorchWheel) -> Path:
+    """Return the path of the binding in the user's cache, building it if it is not there.
+
+    Raises:
+        RuntimeUnavailable: a C++ compiler is missing, the build failed, or the cache cannot be used.
+    """
+    target = _cache_folder() / binding_name(platform.machine())
     try:
         if not target.is_file():
-            _build(wheel, target)
+            compile_binding(find_compiler(), wheel, target)
         if target.stat().st_uid not in (0, os.getuid()):
             raise RuntimeUnavailable(f"{target} belongs to another user and is not loaded; remove it")
     except OSError as error:
         raise RuntimeUnavailable(f"the native runtime cannot be kept in {target.parent} ({error})") from error
     return target
+
+
+def _load(path: Path, advice: str = "") -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise RuntimeUnavailable(f"{path} cannot be loaded ({error})" + (advice and f"; {advice}")) from error
 
 
 def _cache_folder() -> Path:
@@ -102,58 +99,3 @@ def _cache_folder() -> Path:
         return Path.home() / ".cache" / "meritrec"
     except RuntimeError as error:
         raise RuntimeUnavailable(f"there is no cache folder for the native runtime ({error})") from error
-
-
-def _fingerprint(wheel: ExecutorchWheel) -> str:
-    digest = hashlib.sha256(_SOURCE.read_bytes())
-    for part in (*_FLAGS, wheel.version, wheel.folder, platform.machine()):
-        digest.update(f"\0{part}".encode())
-    for name in _LIBRARIES:
-        digest.update(f"\0{(wheel.libraries / _file_name(name)).stat().st_size}".encode())
-    return digest.hexdigest()[:24]
-
-
-def _build(wheel: ExecutorchWheel, target: Path) -> None:
-    # Imported when needed: a device that has its library keeps the megabyte.
-    import shutil
-    import subprocess
-    import tempfile
-
-    compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
-    if compiler is None:
-        raise RuntimeUnavailable("the native runtime needs a C++ compiler once; run `apt-get install g++`")
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".build-") as scratch:
-        built = Path(scratch) / target.name
-        try:
-            done = subprocess.run(
-                _command(compiler, wheel, built), capture_output=True, text=True, timeout=_BUILD_TIMEOUT_S, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            raise RuntimeUnavailable(f"{compiler} did not finish within {_BUILD_TIMEOUT_S} s") from error
-        if done.returncode != 0:
-            first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[-400:])
-            raise RuntimeUnavailable(f"{compiler} could not build the native runtime: {first}")
-        built.replace(target)
-
-
-def _command(compiler: str, wheel: ExecutorchWheel, built: Path) -> list[str]:
-    include = wheel.folder / "include"
-    return [
-        compiler,
-        *_FLAGS,
-        f"-I{include}",
-        f"-I{include / 'executorch/runtime/core/portable_type/c10'}",
-        str(_SOURCE),
-        *("-o", str(built)),
-        f"-L{wheel.libraries}",
-        # The kernels and backends register themselves when loaded, so nothing refers to them by name. macOS links
-        # every library it is given and has no such flag.
-        *(["-Wl,--no-as-needed"] if sys.platform != "darwin" else []),
-        *(f"-l{name}" for name in _LIBRARIES),
-        f"-Wl,-rpath,{wheel.libraries}",
-    ]
-
-
-def _file_name(library: str) -> str:
-    return f"lib{library}.{'dylib' if sys.platform == 'darwin' else 'so'}"

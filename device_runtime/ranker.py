@@ -13,6 +13,7 @@ from device_runtime.catalog import Catalog
 from device_runtime.errors import ModelFailed
 from device_runtime.manifest import Manifest
 from device_runtime.row_filter import RowFilter
+from device_runtime.runtime_report import RuntimeReport
 from device_runtime.search import ItemSearch
 from device_runtime.sequence import HistoryEvent, encode_history
 from device_runtime.session import RuntimeSettings, Session, open_session
@@ -21,8 +22,16 @@ from device_runtime.session import RuntimeSettings, Session, open_session
 class ModelRanker:
     """Ranks catalog items for a history. Safe to use from several threads, as sessions are."""
 
-    def __init__(self, manifest: Manifest, catalog: Catalog, session: Session, *, warm_up: bool = True) -> None:
-        """Join a session and its catalog, and run once if `warm_up`.
+    def __init__(
+        self,
+        manifest: Manifest,
+        catalog: Catalog,
+        session: Session,
+        *,
+        warm_up: bool = True,
+        report: RuntimeReport | None = None,
+    ) -> None:
+        """Join a session and its catalog, and run once if `warm_up`; `report` says what the session is.
 
         Raises:
             ModelFailed: the program's methods are not those that the manifest implies, or the smoke run fails.
@@ -30,6 +39,7 @@ class ModelRanker:
         self.manifest = manifest
         self.catalog = catalog
         self._session = session
+        self.report = report or RuntimeReport(session.name, "the caller opened it")
         for name, spec in manifest.method_infos.items():
             found = session.methods.get(name)
             if found != spec:
@@ -49,7 +59,7 @@ class ModelRanker:
         settings = settings or RuntimeSettings()
         session = open_session(bundle.model, settings, methods=bundle.manifest.method_infos)
         try:
-            return cls(bundle.manifest, bundle.catalog, session, warm_up=settings.warm_up)
+            return cls(bundle.manifest, bundle.catalog, session, warm_up=settings.warm_up, report=session.report)
         except BaseException:
             session.close()
             raise

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device_runtime.errors import ModelFailed, RuntimeUnavailable
+from device_runtime.runtime_report import RuntimeReport
 
 Array = NDArray[Any]
 Runtime = Literal["android", "native", "python"]
@@ -94,11 +95,11 @@ class MethodInfo:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeSettings:
-    """How a program is run. The native runtime keeps all of it; for the other two see there.
+    """How a program is run. Native and Python runtime keep all of it; for Android's see there.
 
     Attributes:
         threads: 1 runs on the caller's thread alone. More share the process's one pool, which is made as wide; sessions
-            that are open at the same time must agree on its width.
+            that use it at the same time must agree on its width. The Python runtime uses the pool for one thread too.
         arena_bytes: the most memory that the program may plan for its activations; all methods share it.
         warm_up: load every method and rank once when opened; else each method is loaded at its first call, and what is
             wrong with it is found then.
@@ -148,13 +149,22 @@ class Session(Protocol):
         ...
 
 
+class RuntimeSession(Session, Protocol):
+    """A session of a runtime of this package, which also says what it is."""
+
+    @property
+    def report(self) -> RuntimeReport:
+        """What runs the program, and why."""
+        ...
+
+
 def open_session(
     model: bytes | memoryview,
     settings: RuntimeSettings | None = None,
     *,
     methods: Mapping[str, MethodInfo] | None = None,
     prefer: Runtime | None = None,
-) -> Session:
+) -> RuntimeSession:
     """Load a `.pte` program.
 
     The bytes must already be trusted (signature checked): ExecuTorch verifies the structure of a file, not its
@@ -173,16 +183,16 @@ def open_session(
     """
     settings = settings or RuntimeSettings()
     check_program(model)
-    openers: dict[Runtime, Callable[[], Session]] = {
+    reasons: list[str] = []
+    openers: dict[Runtime, Callable[[], RuntimeSession]] = {
         "android": lambda: _open_android(model, settings, methods),
         "native": lambda: _open_native(model, settings),
-        "python": lambda: _open_python(model),
+        "python": lambda: _open_python(model, settings, reasons),
     }
     if prefer is not None:
         return openers[prefer]()
     if find_spec("java") is None:  # Chaquopy's, which every Android app has and nothing else
         del openers["android"]
-    reasons: list[str] = []
     for name, opener in openers.items():
         try:
             session = opener()
@@ -237,19 +247,20 @@ def check_inputs(methods: Mapping[str, MethodInfo], method: str, inputs: Sequenc
 
 def _open_android(
     model: bytes | memoryview, settings: RuntimeSettings, methods: Mapping[str, MethodInfo] | None
-) -> Session:
+) -> RuntimeSession:
     from device_runtime.android_session import AndroidSession
 
     return AndroidSession(model, settings, methods)
 
 
-def _open_native(model: bytes | memoryview, settings: RuntimeSettings) -> Session:
+def _open_native(model: bytes | memoryview, settings: RuntimeSettings) -> RuntimeSession:
     from device_runtime.native import NativeSession
 
     return NativeSession(model, settings)
 
 
-def _open_python(model: bytes | memoryview) -> Session:
+def _open_python(model: bytes | memoryview, settings: RuntimeSettings, reasons: list[str]) -> RuntimeSession:
     from device_runtime.pybind_session import PythonSession
 
-    return PythonSession(model)
+    missing = f"no smaller runtime is available: {'; '.join(reasons)}"
+    return PythonSession(model, settings, missing if reasons else "the caller asked for it")

@@ -16,6 +16,7 @@ from device_runtime import (
     DeviceError,
     ModelFailed,
     ModelStore,
+    RuntimeReport,
     RuntimeSettings,
     RuntimeUnavailable,
     open_files,
@@ -115,6 +116,11 @@ class Models:
     def runtime(self) -> str:
         """Which runtime executes the model."""
         return self._device.model.ranker.runtime
+
+    @property
+    def runtime_report(self) -> RuntimeReport:
+        """What executes the model, why that, and within which bounds."""
+        return self._device.model.ranker.report
 
     def update(
         self, source: str | Path | bytes, *, sha256: str | None = None, progress: Progress | None = None

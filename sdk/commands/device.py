@@ -96,7 +96,7 @@ def inspect(arguments: argparse.Namespace) -> None:
             "peer": device.peer_id.hex(),
             "namespace": device.namespace,
             "model": device.model.as_json(),
-            "runtime": device.runtime,
+            **device.runtime_report.as_json(),
             "events": device.count_events(),
             "sharing": device.sharing.level.value,
             "would_share": device.shared_now(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import os
 import subprocess
 import sys
@@ -53,7 +55,7 @@ def native(tiny: Program) -> Iterator[Session]:
     session.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def python(tiny: Program) -> Iterator[Session]:
     session = open_session(tiny.program, prefer="python")
     yield session
@@ -201,11 +203,13 @@ def test_settings_that_no_device_has_are_refused(wrong: dict[str, int]) -> None:
 
 def test_sessions_share_one_pool_of_threads(tiny: Program) -> None:
     two = open_session(tiny.program, RuntimeSettings(threads=2), prefer="native")
-    again = open_session(tiny.program, RuntimeSettings(threads=2), prefer="native")
+    again = open_session(tiny.program, RuntimeSettings(threads=2), prefer="python")
     open_session(tiny.program, RuntimeSettings(threads=1), prefer="native").close()
     with pytest.raises(ModelFailed, match="an open session uses 2 threads"):
         open_session(tiny.program, RuntimeSettings(threads=3), prefer="native")
     two.close()
+    with pytest.raises(ModelFailed, match="ask for as many instead of 1"):  # it uses the pool for one thread too
+        open_session(tiny.program, prefer="python")
     again.close()
     three = open_session(tiny.program, RuntimeSettings(threads=3), prefer="native")
     inputs = inputs_for(three.methods["encode"], 0)
@@ -216,39 +220,70 @@ def test_sessions_share_one_pool_of_threads(tiny: Program) -> None:
     single.close()
 
 
+def test_a_forgotten_session_leaves_the_pool_free(tiny: Program) -> None:
+    for runtime in ("native", "python"):
+        forgotten = open_session(tiny.program, RuntimeSettings(threads=2), prefer=runtime)
+        del forgotten
+        gc.collect()
+        open_session(tiny.program, RuntimeSettings(threads=3), prefer=runtime).close()
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads in /proc")
-def test_threads_are_as_many_as_asked_for(program_path: Path) -> None:
+@pytest.mark.parametrize("runtime", ["native", "python"])
+def test_threads_are_as_many_as_asked_for(program_path: Path, runtime: str) -> None:
     script = """
 import os, sys, pathlib
 from device_runtime import RuntimeSettings, open_session
 model = pathlib.Path(sys.argv[1]).read_bytes()
-one = open_session(model)
+open_session(model, prefer=sys.argv[2]).close()
 before = len(os.listdir("/proc/self/task"))
-session = open_session(model, RuntimeSettings(threads=5))
+session = open_session(model, RuntimeSettings(threads=5), prefer=sys.argv[2])
 print(len(os.listdir("/proc/self/task")) - before)
 """
-    assert run_script(script, program_path).stdout == "4\n"  # the caller is the fifth
+    assert run_script(script, program_path, runtime).stdout == "4\n"  # the caller is the fifth
 
 
-def test_a_failed_opening_leaves_the_pool_free(tiny: Program) -> None:
+@pytest.mark.parametrize("runtime", ["native", "python"])
+def test_a_failed_opening_leaves_the_pool_free(tiny: Program, runtime: Any) -> None:
     with pytest.raises(ModelFailed):
-        open_session(tiny.program[:-1], RuntimeSettings(threads=2), prefer="native")
-    open_session(tiny.program, RuntimeSettings(threads=3), prefer="native").close()
+        open_session(tiny.program[:-1], RuntimeSettings(threads=2), prefer=runtime)
+    with pytest.raises(ModelFailed):
+        open_session(tiny.program, RuntimeSettings(threads=4, arena_bytes=1), prefer=runtime)
+    open_session(tiny.program, RuntimeSettings(threads=3), prefer=runtime).close()
 
 
-def test_a_program_that_plans_too_much_memory_is_refused(tiny: Program) -> None:
-    with pytest.raises(ModelFailed, match=r"plans \d+ bytes for activations, 1024 are allowed"):
-        open_session(tiny.program, RuntimeSettings(arena_bytes=1024), prefer="native")
+def test_both_runtimes_refuse_a_program_that_plans_too_much_memory_by_the_same_count(tiny: Program) -> None:
+    planned = set()
+    for runtime in ("native", "python"):
+        with pytest.raises(ModelFailed, match=r"plans \d+ bytes for activations, 1024 are allowed") as refusal:
+            open_session(tiny.program, RuntimeSettings(arena_bytes=1024), prefer=runtime)
+        planned.add(int(str(refusal.value).split("plans ")[1].split()[0]))
+        open_session(tiny.program, RuntimeSettings(arena_bytes=max(planned)), prefer=runtime).close()
+    assert len(planned) == 1
 
 
-def test_methods_loaded_at_their_first_call_answer_alike(tiny: Program, native: Session) -> None:
-    late = open_session(tiny.program, RuntimeSettings(warm_up=False), prefer="native")
+@pytest.mark.parametrize("runtime", ["native", "python"])
+def test_methods_loaded_at_their_first_call_answer_alike(tiny: Program, native: Session, runtime: Any) -> None:
+    late = open_session(tiny.program, RuntimeSettings(warm_up=False), prefer=runtime)
     assert late.methods == native.methods
     for method, info in native.methods.items():
         inputs = inputs_for(info, 3)
         for ours, reference in zip(late.run(method, *inputs), native.run(method, *inputs), strict=True):
-            np.testing.assert_array_equal(ours, reference)
+            np.testing.assert_allclose(ours, reference, atol=1e-5)
     late.close()
+
+
+@pytest.mark.parametrize("runtime", ["native", "python"])
+def test_the_report_says_what_runs_and_within_which_bounds(tiny: Program, runtime: Any) -> None:
+    session = open_session(tiny.program, RuntimeSettings(threads=2, arena_bytes=1 << 24), prefer=runtime)
+    report = session.report
+    session.close()
+    assert report.runtime == session.name
+    assert (report.executorch.split("+")[0], report.threads, report.arena_bytes) == ("1.5.1", 2, 1 << 24)
+    assert "XnnpackBackend" in report.backends
+    assert Path(report.binding).is_file() == (runtime == "native")
+    assert ("binding" if runtime == "native" else "the caller asked for it") in report.reason
+    assert json.loads(json.dumps(report.as_json()))["backends"] == list(report.backends)
 
 
 def test_the_native_path_imports_neither_torch_nor_executorch(program_path: Path) -> None:
@@ -352,10 +387,15 @@ import logging, sys
 from pathlib import Path
 from device_runtime import open_session
 logging.basicConfig(format="LOG %(levelname)s %(message)s")
-print(open_session(Path(sys.argv[1]).read_bytes()).name)
+session = open_session(Path(sys.argv[1]).read_bytes())
+print(session.name, session.report.reason)
 """
     done = run_script(script, program_path, PATH="", XDG_CACHE_HOME=str(tmp_path))
-    assert (done.returncode, done.stdout.strip().splitlines()[-1]) == (0, "executorch-python"), done.stderr
+    assert done.returncode == 0, done.stderr
+    name, reason = done.stdout.strip().splitlines()[-1].split(" ", 1)
+    assert name == "executorch-python"
+    assert reason.startswith("no smaller runtime is available: native: ")
+    assert "apt-get install g++" in reason
     assert "LOG WARNING no small runtime is available (native: " in done.stderr
     assert "apt-get install g++" in done.stderr
 

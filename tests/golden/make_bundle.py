@@ -14,11 +14,8 @@ from device_runtime import (
     MODEL_FILE,
     PUBLISHERS_FILE,
     README_FILE,
-    Bundle,
     Catalog,
-    Delta,
     Manifest,
-    ModelRanker,
     Neighbours,
     PublisherSet,
     Statement,
@@ -36,6 +33,7 @@ from server_training.export.quantize import quantized
 from server_training.models.config import ModelConfig
 from server_training.models.methods import shape_of, window_step
 from server_training.models.recommender import GenerativeRecommender
+from tests.golden.ask import answers
 from tests.golden.facts import (
     ANSWERS,
     DELTA,
@@ -47,7 +45,6 @@ from tests.golden.facts import (
     PINNED,
     PUBLISHER,
     SIZE,
-    history,
 )
 
 
@@ -101,20 +98,6 @@ def main() -> None:
     write_delta(DELTA, fields, added)
     sign_delta(DELTA, PUBLISHER)
     ANSWERS.write_text(json.dumps(answers(), indent=1) + "\n")
-
-
-def answers() -> dict[str, list[tuple[str, float]]]:
-    """What the bundle answers to histories of some lengths, and after the update."""
-    bundle = Bundle.open(FOLDER, trusted_keys=[PINNED.public], now=NOW)
-    updated = Delta.open(DELTA, bundle, trusted=bundle.publishers, now=NOW).applied_to(bundle)
-    found = {}
-    for name, opened in (("bundle", bundle), ("updated", updated)):
-        ranker = ModelRanker.open(opened)
-        for length in (0, 1, 5, 8, 30):
-            ranked = ranker.rank(history(length), 5, now=NOW)
-            found[f"{name}, {length} events"] = [(item, round(score, 4)) for item, score in ranked]
-        ranker.close()
-    return found
 
 
 if __name__ == "__main__":

@@ -55,6 +55,9 @@ def test_a_device_can_be_made_fed_asked_and_inspected(device: str, capsys: pytes
     assert (facts["events"], facts["sharing"], facts["records"]) == (2, "private", 0)
     assert facts["would_share"] == {"items": 0, "vouches": 0}
     assert len(bytes.fromhex(facts["peer"])) == 32
+    assert (facts["runtime"], facts["executorch"].split("+")[0], facts["threads"]) == ("native", "1.5.1", 1)
+    assert facts["reason"]
+    assert "XnnpackBackend" in facts["backends"]
 
 
 def test_bad_input_ends_in_one_sentence(device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
