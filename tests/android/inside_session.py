@@ -190,6 +190,17 @@ def test_without_a_library_for_the_processor_the_next_runtime_is_taken(bundle: B
     session.close()
 
 
+def test_without_the_aar_it_is_named_and_the_next_runtime_is_taken(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("device_runtime.android_session._PACKAGE", "org.nowhere")
+    with pytest.raises(RuntimeUnavailable, match=r"org\.nowhere\.Module cannot be loaded .*executorch-android:1\.5\.1"):
+        open_session(bundle.model, methods=bundle.manifest.method_infos, prefer="android")
+    session = open_session(bundle.model, methods=bundle.manifest.method_infos)
+    assert session.name == "native"
+    session.close()
+
+
 def test_a_full_disk_is_said(runner: Runner, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -37,6 +37,8 @@ def test_inside_a_jvm(name: str, classes: Path) -> None:
     environment = {
         **os.environ,
         CLASSES: str(classes),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # plugins import what a phone does not have
+        "HYPOTHESIS_NO_PLUGINS": "1",
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE / "chaquopy")]),
     }
     # The JVM uses SIGSEGV for its own purposes; Python's faulthandler would take it for a crash.

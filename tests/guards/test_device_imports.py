@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.golden.facts import FOLDER, NOW, PINNED
+
 HEAVY = (
     "torch",
     "torchao",
@@ -35,3 +37,39 @@ def test_a_device_package_imports_nothing_heavy(package: str) -> None:
 
 def test_trust_needs_numpy_alone() -> None:
     assert _imported_by("import trust").isdisjoint({"cryptography", "msgpack", "sqlite3"})
+
+
+_ON_A_PHONE = """
+import sys
+from pathlib import Path
+
+ABSENT = "torch torchao pandas polars scipy sklearn cryptography cffi msgpack umsgpack noise libp2p trio zeroconf"
+ABSENT = ABSENT.split()
+sys.modules.update(dict.fromkeys(ABSENT))  # None: neither found nor imported
+
+import sdk.android
+from device_runtime import Bundle, CryptoUnavailable, ModelRanker, use_verifier
+from p2p import Identity
+
+folder, key, now = Path(sys.argv[1]), bytes.fromhex(sys.argv[2]), int(sys.argv[3])
+for refused in (lambda: Bundle.open(folder, trusted_keys=[key], now=now), Identity.create):
+    try:
+        refused()
+    except Exception as error:
+        print(type(error).__name__, "sdk.android" in str(error))
+
+class AnySignature:
+    def verify(self, key, signature, message):
+        return len(key) == 32 and len(signature) == 64
+
+use_verifier(AnySignature())
+with_items = ModelRanker.open(Bundle.open(folder, trusted_keys=[key], now=now)).rank([], 3, now=now)
+print(len(with_items), [name for name in ABSENT if sys.modules[name] is not None])
+"""
+
+
+def test_the_face_for_android_needs_nothing_that_has_no_wheel_there() -> None:
+    """Imports it, opens a bundle and ranks; `tests/android` does the same in a JVM, with real signatures."""
+    command = [sys.executable, "-c", _ON_A_PHONE, str(FOLDER), PINNED.public.hex(), str(NOW)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["CryptoUnavailable True", "CryptoUnavailable True", "3 []"]

@@ -5,12 +5,15 @@ Put on the path of tests that run in a JVM: there it is what makes a process loo
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import jpype
 import numpy as np
 
 jbyte, jlong, jfloat = jpype.JByte, jpype.JLong, jpype.JFloat
+# So is Python on Android recognised, which can start no second process (a model is tried in this one then).
+sys.getandroidapilevel = lambda: 24  # type: ignore[attr-defined]
 _NUMPY = {jlong: np.int64, jfloat: np.float32}
 
 
