@@ -1,9 +1,10 @@
 """`python -m benchmarks.privacy [--data FOLDER]`: what a device's records tell of its history, and what hiding costs.
 
 Leak: the membership game of `benchmarks.privacy_game`, for every policy: nothing shared, items as they are, and items
-under randomised response with several ε, beside what no test of such records can exceed; then what must not be done
-(fresh coins every day; fixed coins asked every day). Cost: Recall@10 of what friends' records alone recommend, with a
-fifth of each person's items hidden, beside popularity.
+under randomised response with several ε, beside what no test of such records can exceed; for histories that grow while
+the device publishes, and for those complete before ("liked before", the worst case). Then what must not be done: fresh
+coins every day; fixed coins asked every day. Cost: Recall@10 of what friends' records alone recommend, with a fifth of
+each person's items hidden, beside popularity.
 
 FilmTrust or Last.fm by --data or MERITREC_DATA; else people made from the seed.
 """
@@ -43,6 +44,7 @@ from trust import AuthorEdges, rank_items, rank_peers
 EPSILONS = (0.5, 1.0, 2.0, 3.0, 4.0)
 NAIVE_EPSILON = 2.0
 FALSE_POSITIVE = 0.01
+_SETTLED = ", liked before"
 _K = 10
 _HIDDEN = 0.2
 _FRIENDS_PUBLISH = (FIRST_DAY, FIRST_DAY + 180)
@@ -88,12 +90,16 @@ def leaks(people: Population, persons: int, targets: int, days: int, epsilons: S
         ("items as they are", policy_of(None), publish, None),
         ("the same, targets denied", _denying(asked), publish, 0.0),
         *((f"items, ε = {epsilon:g}", policy_of(epsilon), publish, epsilon) for epsilon in epsilons),
+        *((f"items, ε = {epsilon:g}{_SETTLED}", policy_of(epsilon), publish, epsilon) for epsilon in epsilons),
         (f"never do: fresh coins, ε = {NAIVE_EPSILON:g}", policy_of(NAIVE_EPSILON), publish_with_fresh_noise, None),
         (f"never do: fixed coins, ε = {NAIVE_EPSILON:g}", policy_of(NAIVE_EPSILON), publish_with_fixed_noise, None),
     ]
     rows = []
     for name, policy, how, epsilon in track(plans, "games", transient=True, console=Console(stderr=True)):
-        shadow, played = (play(policy, chosen, catalog, asked, publishing, seed + 1 + n, how) for n in range(2))
+        settled = name.endswith(_SETTLED)
+        shadow, played = (
+            play(policy, chosen, catalog, asked, publishing, seed + n, how, settled=settled) for n in (1, 2)
+        )
         leak = attack(shadow, played, FALSE_POSITIVE)
         bounds: tuple[float | None, float | None] = (None, None)
         if epsilon is not None:

@@ -137,6 +137,8 @@ def play(
     days: Sequence[int],
     seed: int,
     published: Publish = publish,
+    *,
+    settled: bool = False,
 ) -> Games:
     """Play one game per person and target.
 
@@ -145,19 +147,22 @@ def play(
         people: levels of the items that each person likes.
         catalog: of all devices.
         targets: the items that the attacker asks about.
-        days: on which devices publish; whatever is liked is liked from a random day on.
+        days: on which devices publish.
         seed: of days, coins of the game, and secrets of the devices.
         published: what devices do.
+        settled: whether all items are liked before the first publication; else from a random day on, which may be
+            a month before it and up to the last.
     """
+    since = (days[0] - 30, days[0] if settled else days[-1])
     patterns, members = [], []
     for person, liked in enumerate(people):
         rng = np.random.default_rng((seed, person))
-        likes = {item: (level, int(rng.integers(days[0] - 30, days[-1]))) for item, level in liked.items()}
+        likes = {item: (level, int(rng.integers(*since))) for item, level in liked.items()}
         coins = rng.random(len(targets)) < 0.5
         for target, member in zip(targets, coins, strict=True):
             likes.pop(target, None)
             if member:
-                likes[target] = (int(rng.integers(2, 4)), int(rng.integers(days[0] - 30, days[-1])))
+                likes[target] = (int(rng.integers(2, 4)), int(rng.integers(*since)))
         records = published(policy, likes, days, catalog, rng.bytes(32))
         patterns += [tuple(target in record for record in records) for target in targets]
         members += coins.tolist()

@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
+from typing import Any, TypeAlias
 
 from p2p import AdjacencyRecord
+from sdk.database import translated
 from sdk.errors import Closed, DeviceFolderInvalid, InvalidInput, StoreCorrupted
 from sdk.item_opinion import DAY_S
 from sdk.publication import Edition
@@ -37,6 +40,7 @@ CREATE TABLE edition (
 );
 """
 _EDITIONS_KEPT = 1_000
+Kind: TypeAlias = type | tuple[type, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class PublicationLog:
     Raises:
         StoreCorrupted: the file is damaged, and left as it is.
         DeviceFolderInvalid: a newer version of this package wrote it.
+        StoreUnavailable: the file system refuses; `DiskFull` where there is no room.
     """
 
     def __init__(self, path: Path, secret: bytes) -> None:
@@ -72,12 +77,10 @@ class PublicationLog:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         try:
-            self._connection = sqlite3.connect(path, check_same_thread=False)
-            self._prepare(self._connection, secret)
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            self.close()
-            raise self._corrupted(error) from error
-        except DeviceFolderInvalid:
+            with translated(self._path, self._corrupted):
+                self._connection = sqlite3.connect(path, check_same_thread=False)
+                self._prepare(self._connection, secret)
+        except BaseException:
             self.close()
             raise
 
@@ -109,14 +112,8 @@ class PublicationLog:
         with self._lock:
             if self._connection is None:
                 raise Closed("the publication log is closed; open the Recommender again")
-            try:
-                with self._connection:
-                    yield self._connection
-            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-                code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-                if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
-                    raise  # a full or busy disk is no damage
-                raise self._corrupted(error) from error
+            with translated(self._path, self._corrupted), self._connection:
+                yield self._connection
 
     def _setting(self, name: str) -> object:
         with self._database() as db:
@@ -154,7 +151,9 @@ class PublicationLog:
     def began(self) -> int | None:
         """Day (since 1970) of the first publication under ε; None before."""
         day = self._setting("began")
-        return None if day is None else _whole(day)
+        if day is not None and not isinstance(day, int):
+            raise self._corrupted("a day is no whole number")
+        return day
 
     # -- answers ---------------------------------------------------------------------------------
 
@@ -162,6 +161,7 @@ class PublicationLog:
         """Return the latest answer about each item, by key."""
         with self._database() as db:
             rows = db.execute("SELECT key, told, day, turn, spent FROM answer").fetchall()
+        self._check(rows, (bytes, int, int, int, float))
         return {key: Answer(bool(told), day, turn, spent) for key, told, day, turn, spent in rows}
 
     def add_answers(self, answers: Mapping[bytes, Answer], today: int) -> None:
@@ -203,6 +203,7 @@ class PublicationLog:
         """Return every item that was told, by key."""
         with self._database() as db:
             rows = db.execute("SELECT key, item, since_day, now FROM told").fetchall()
+        self._check(rows, (bytes, (str, NoneType), int, int))
         return {key: ToldItem(item, since_day, bool(now)) for key, item, since_day, now in rows}
 
     def editions(self, last: int = 100) -> list[Edition]:
@@ -211,7 +212,12 @@ class PublicationLog:
             rows = db.execute(
                 "SELECT version, day, items, vouches FROM edition ORDER BY rowid DESC LIMIT ?", (last,)
             ).fetchall()
+        self._check(rows, (int, int, int, int))
         return [Edition(*row) for row in rows]
+
+    def _check(self, rows: Iterable[tuple[Any, ...]], kinds: tuple[Kind, ...]) -> None:
+        if not all(isinstance(value, kind) for row in rows for value, kind in zip(row, kinds, strict=True)):
+            raise self._corrupted("a row is not one that was stored")
 
     def forget(self, key: bytes) -> bool:
         """Leave an item out of what is told from now on, and drop every trace of it once it is out.
@@ -238,9 +244,3 @@ class PublicationLog:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
-
-
-def _whole(value: object) -> int:
-    if not isinstance(value, int):
-        raise StoreCorrupted("a day in the publication log is no whole number; move the file away")
-    return value

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from sdk.actions import ACTION_NUMBERS, IMPRESSION
-from sdk.errors import Closed, DeviceFolderInvalid, DiskFull, StoreCorrupted, StoreUnavailable
+from sdk.database import translated
+from sdk.errors import Closed, DeviceFolderInvalid, StoreCorrupted
 from sdk.item_opinion import ItemOpinion, ItemState, actions_of, state_of
 from sdk.store_schema import SCHEMA_VERSION, prepare, save_state
 
 BLOCKED = -1  # the level of an opinion that cuts a peer off
 _LEVELS = {BLOCKED, 1, 2, 3}
 _CHECKED_UP_TO = 64 << 20  # larger files are not read through when opened; SQLite names damage where it meets it
-_DAMAGE = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN}
 _STATE = "level, day, actions, seen, shown, last_at"
 
 
@@ -60,7 +60,7 @@ class EventStore:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         try:
-            with self._translated():
+            with translated(self._path, self._corrupted):
                 self._connection = sqlite3.connect(path, check_same_thread=False)
                 self._prepare(self._connection)
         except BaseException:
@@ -89,32 +89,11 @@ class EventStore:
         )
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except UnicodeDecodeError as error:  # a message, or a text, that quotes the damage
-            raise self._corrupted(error) from error
-        except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-            if code in _DAMAGE:
-                raise self._corrupted(error) from error
-            if code == sqlite3.SQLITE_FULL:
-                raise DiskFull(
-                    f"there is no room left for {self._path}; free some and try again. What was stored before is whole"
-                ) from error
-            if isinstance(error, sqlite3.OperationalError):
-                raise StoreUnavailable(
-                    f"{self._path} cannot be used now ({error}); free space or check the file system, and try again. "
-                    "What was stored before is whole"
-                ) from error
-            raise
-
-    @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             if self._connection is None:
                 raise Closed("the event store is closed; open the Recommender again")
-            with self._translated(), self._connection:
+            with translated(self._path, self._corrupted), self._connection:
                 yield self._connection
 
     # -- events ----------------------------------------------------------------------------------
@@ -318,7 +297,7 @@ class EventStore:
 
     def _overwrite(self) -> None:
         """Empty the write-ahead log, which still holds what was deleted."""
-        with self._lock, self._translated():
+        with self._lock, translated(self._path, self._corrupted):
             if self._connection is not None:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2p import Identity, RecordStore
+from p2p import Identity, PassphraseWrong, RecordStore
 from sdk import rotation
 from sdk.community import RECORDS_FILE, communities, community_folder
 from sdk.device_folder import DeviceFolder
@@ -40,6 +40,20 @@ def successor(device: Path, community: str, of: Identity) -> object:
         return store.successor(of.pseudonym(community).peer_id)
     finally:
         store.close()
+
+
+def test_a_sealed_device_has_its_pseudonyms_behind_the_passphrase(tmp_path: Path) -> None:
+    made = DeviceFolder.open(tmp_path, "sesame", community="work")
+    made.close()
+    with pytest.raises(PassphraseWrong):
+        DeviceFolder.open(tmp_path, community="work")
+    again = DeviceFolder.open(tmp_path, "sesame", community="work")
+    again.close()
+    assert again.identity.peer_id == made.identity.peer_id == again.device.pseudonym("work").peer_id
+    content = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    for secret in (made.identity.private_bytes, made.device.private_bytes):
+        assert secret not in content
+        assert secret.hex().encode() not in content
 
 
 @pytest.mark.parametrize("crash_at", [0, 1, 2, 3])

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from p2p import AdjacencyRecord, Identity, PeerId, TrustEdge, item_key
-from sdk.errors import Closed, DeviceFolderInvalid, InvalidInput, StoreCorrupted
+from sdk.errors import Closed, DeviceFolderInvalid, DiskFull, InvalidInput, StoreCorrupted
 from sdk.item_opinion import DAY_S, ItemOpinion
 from sdk.publication import Publication, Shared, Why
 from sdk.publication_log import PUBLICATIONS_FILE, PublicationLog
 from sdk.publisher import Private, Publisher, shared_vouches
+from sdk.randomised_response import Answer
 from sdk.selection import OwnItems
 from sdk.sharing import SharingLevel, SharingPolicy
 from sdk.store import BLOCKED, Opinion
@@ -282,6 +283,41 @@ def test_a_damaged_choice_is_no_choice_to_share(tmp_path: Path, text: str) -> No
     log._set("policy", text)
     with pytest.raises(StoreCorrupted):
         _ = log.choice
+    log.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "read"),
+    [
+        ("INSERT INTO answer VALUES (x'00', 1, 'monday', 0, 1.0)", PublicationLog.answers),
+        ("INSERT INTO told VALUES ('text', 'i', 0, 1, 0)", PublicationLog.told),
+        ("INSERT INTO told VALUES (x'00', x'00', 0, 1, 0)", PublicationLog.told),
+        ("INSERT INTO edition VALUES (x'00', 1, 'x', 1, 1)", PublicationLog.editions),
+        ("INSERT INTO setting VALUES ('began', 'x')", lambda log: log.began),
+        ("UPDATE setting SET value = 7 WHERE name = 'secret'", lambda log: log.secret),
+    ],
+)
+def test_rows_that_nobody_stored_are_damage(
+    tmp_path: Path, statement: str, read: Callable[[PublicationLog], object]
+) -> None:
+    log = PublicationLog(tmp_path / "log.db", b"s" * 32)
+    with log._database() as db:
+        db.execute(statement)
+    with pytest.raises(StoreCorrupted, match=r"log\.db"):
+        read(log)
+    log.close()
+
+
+def test_a_full_disk_loses_no_answer_and_says_so(tmp_path: Path) -> None:
+    log = PublicationLog(tmp_path / "log.db", b"s" * 32)
+    log.add_answers({b"k" * 16: Answer(told=True, day=1, turn=0, spent=1.0)}, 1)
+    with log._database() as db:
+        pages = db.execute("PRAGMA page_count").fetchone()[0]
+        db.execute(f"PRAGMA max_page_count={pages}")
+    many = {number.to_bytes(16, "big"): Answer(told=True, day=2, turn=0, spent=1.0) for number in range(2_000)}
+    with pytest.raises(DiskFull, match="free some"):
+        log.add_answers(many, 2)
+    assert list(log.answers()) == [b"k" * 16]
     log.close()
 
 
