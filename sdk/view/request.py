@@ -76,7 +76,7 @@ class Answer:
     @classmethod
     def json(cls, content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
         """Answer with JSON; anything beyond ASCII is escaped, so that lone surrogates of a title pass too."""
-        body = json.dumps(content, ensure_ascii=True, separators=(",", ":")).encode()
+        body = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode()
         return cls(status, body, JSON_TYPE, headers or {})
 
     @classmethod

@@ -28,11 +28,11 @@ export function get(path, query = {}) {
   return call("GET", search ? `${path}?${search}` : path);
 }
 
-export function post(path, body = {}) {
-  return call("POST", path, body);
+export function post(path, body = {}, patience = PATIENCE_MS) {
+  return call("POST", path, body, patience);
 }
 
-async function call(method, path, body) {
+async function call(method, path, body, patience = PATIENCE_MS) {
   const headers = { Accept: "application/json" };
   const key = sessionStorage.getItem(KEY);
   if (key !== null) headers.Authorization = `Bearer ${key}`;
@@ -46,7 +46,7 @@ async function call(method, path, body) {
       cache: "no-store",
       credentials: "omit",
       redirect: "error",
-      signal: AbortSignal.timeout(PATIENCE_MS),
+      signal: AbortSignal.timeout(patience),
     });
   } catch {
     throw new ApiError("Unreachable", "This page lost its device. If `meritrec view` was stopped, start it again and open the link it prints.", 0);

@@ -2,6 +2,7 @@
 
 import { get, post } from "./api.js";
 import { foreign, freshId, h, icon, plain, replace } from "./dom.js";
+import { percent } from "./format.js";
 import { busy, say } from "./notice.js";
 
 const SAYINGS = [
@@ -52,10 +53,11 @@ function reason({ kind, text }) {
   return h("li", { class: kind }, icon(symbol), h("span", {}, h("span", { class: "hidden" }, `${name}: `), foreign(text)));
 }
 
-function ranks({ item, title, model_rank: model, peer_rank: peers }) {
+function ranks({ item, title, model_rank: model, peer_rank: peers, model_share: share }) {
   const parts = [];
   if (model !== null) parts.push(`no. ${model} of the model`);
   if (peers !== null) parts.push(`no. ${peers} among people you trust`);
+  if (share > 0 && share < 1) parts.push(`${percent(share)} of its place from your history`);
   return h("p", { class: "ranks" }, parts.join(" · "), title === item ? null : [parts.length ? " · id " : "id ", foreign(item)]);
 }
 

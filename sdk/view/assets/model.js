@@ -6,6 +6,8 @@ import { facts } from "./facts.js";
 import { bytes, count, date, distance, duration, milliseconds, shortKey } from "./format.js";
 import { busy, confirmed, say } from "./notice.js";
 
+const PATIENCE_MS = 3_600_000;
+
 export const title = "Model";
 export const lead = "A signed model ranks for you on this device. It was trained elsewhere, without your history, and changes only when you let it.";
 
@@ -55,7 +57,8 @@ function change(model, renew) {
     { class: "panel", on: { submit: (event) => {
       event.preventDefault();
       busy(update, async () => {
-        say(swapped(await post("model/update", { source: source.value.trim() })));
+        say("Fetching, checking and trying the model: this may take minutes. Everything else goes on meanwhile.");
+        say(swapped(await post("model/update", { source: source.value.trim() }, PATIENCE_MS)));
         await renew();
         document.dispatchEvent(new Event("meritrec:changed"));
       });

@@ -1,6 +1,7 @@
 // Who is connected, what went over the network, and what was refused.
 
 import { get, post } from "./api.js";
+import { copyButton } from "./copy.js";
 import { foreign, h, icon, replace } from "./dom.js";
 import { bytes, count } from "./format.js";
 import { busy, say } from "./notice.js";
@@ -13,47 +14,64 @@ export const lead = "Your device works without a network. Online, it swaps small
 const EVERY_MS = 4000;
 
 export async function draw(body) {
-  const state = h("div", {});
-  const refresh = async () => replace(state, await now());
-  replace(body, state, joinForm(refresh));
+  const parts = [h("div", {}), h("div", {}), h("div", {})];
+  const shown = [];
+  const refresh = async () => {
+    const network = await get("network");
+    // Only what changed is drawn anew: selected text and a reader's place stay where they are.
+    for (const [place, [depends, drawn]] of [state, reach, connected].map((part) => part(network)).entries()) {
+      const digest = JSON.stringify(depends);
+      if (shown[place] === digest) continue;
+      shown[place] = digest;
+      replace(parts[place], drawn());
+    }
+  };
+  replace(body, parts, joinForm(refresh));
   await refresh();
   const timer = setInterval(() => document.hidden || refresh().catch(() => clearInterval(timer)), EVERY_MS);
   return () => clearInterval(timer);
 }
 
-async function now() {
-  const network = await get("network");
-  if (!network.connected) {
-    return [
-      network.trouble ? h("p", { class: "note warn" }, h("b", {}, "Could not go online. "), foreign(network.trouble)) : null,
-      h("p", { class: "empty" }, network.joining ? "Going online…" : `Offline. Recommendations go on working from what is on this device: ${count(network.records, "record")} of other people.`),
-    ];
-  }
-  const { status } = network;
-  return [
-    network.trouble ? h("p", { class: "note warn" }, h("b", {}, "Nobody answered. "), foreign(network.trouble)) : null,
-    facts([
-      ["Connected", count(status.peers.length, "peer")],
-      ["Records held", `${status.records.toLocaleString("en")}, ${bytes(status.record_bytes)}`],
-      ["Received", `${bytes(status.bytes_in)} in ${count(status.messages_in, "message")}`],
-      ["Sent", `${bytes(status.bytes_out)} in ${count(status.messages_out, "message")}`],
-      ["Refused", refused(status.rejected)],
-      ["Requests that failed", status.requests_failed.toLocaleString("en")],
-      ["Not listened to", status.shut_out.length ? count(status.shut_out.length, "peer") : "nobody"],
-      ["Caught lying", status.distrusted.length ? count(status.distrusted.length, "author") : "nobody"],
-    ]),
-    list("Reach this device at", network.addresses, "No address yet."),
-    list("Connected now", status.peers, "Nobody is connected. Give the address above to somebody, or dial theirs below."),
-  ];
+// Each part: what it depends on, and how it is drawn.
+
+function state({ connected: online, joining, trouble, records, status }) {
+  const drawn = () => {
+    const problem = trouble ? h("p", { class: "note warn" }, h("b", {}, online ? "Nobody answered. " : "Could not go online. "), foreign(trouble)) : null;
+    const offline = joining ? "Going online…" : `Offline. Recommendations go on working from what is on this device: ${count(records, "record")} of other people.`;
+    return [problem, online ? traffic(status) : h("p", { class: "empty" }, offline)];
+  };
+  return [[online, joining, trouble, records, status], drawn];
+}
+
+function traffic(status) {
+  return facts([
+    ["Connected", count(status.peers.length, "peer")],
+    ["Records held", `${status.records.toLocaleString("en")}, ${bytes(status.record_bytes)}`],
+    ["Received", `${bytes(status.bytes_in)} in ${count(status.messages_in, "message")}`],
+    ["Sent", `${bytes(status.bytes_out)} in ${count(status.messages_out, "message")}`],
+    ["Refused", refused(status.rejected)],
+    ["Requests that failed", status.requests_failed.toLocaleString("en")],
+    ["Not listened to", status.shut_out.length ? count(status.shut_out.length, "peer") : "nobody"],
+    ["Caught lying", status.distrusted.length ? count(status.distrusted.length, "author") : "nobody"],
+  ]);
+}
+
+function reach({ connected: online, addresses }) {
+  const row = (address) => h("li", {}, h("code", {}, address), copyButton(address, "this address", "The address is on the clipboard."));
+  const drawn = () => (online ? [h("h2", {}, "Reach this device at"), h("ul", { class: "keys" }, addresses.map(row))] : null);
+  return [[online, addresses], drawn];
+}
+
+function connected({ connected: online, status }) {
+  const peers = status?.peers ?? [];
+  const list = () => (peers.length ? h("ul", { class: "keys" }, peers.map((peer) => h("li", {}, h("code", {}, peer)))) : h("p", { class: "empty" }, "Nobody is connected. Give the address above to somebody, or dial theirs below."));
+  const drawn = () => (online ? [h("h2", {}, "Connected now"), list()] : null);
+  return [[online, peers], drawn];
 }
 
 function refused(rejected) {
   const parts = Object.entries(rejected).map(([reason, number]) => `${number} ${reason.replaceAll("_", " ")}`);
   return parts.length ? parts.join(", ") : "nothing";
-}
-
-function list(name, values, empty) {
-  return [h("h2", {}, name), values.length ? h("ul", { class: "keys" }, values.map((value) => h("li", {}, h("code", {}, value)))) : h("p", { class: "empty" }, empty)];
 }
 
 function joinForm(refresh) {

@@ -1,6 +1,7 @@
 // Whom the device trusts, as a drawing and as a table, and the switches for it.
 
 import { get, post } from "./api.js";
+import { copyButton } from "./copy.js";
 import { h, icon, replace } from "./dom.js";
 import { percent, shortKey } from "./format.js";
 import { busy, confirmed, say } from "./notice.js";
@@ -44,10 +45,7 @@ export async function draw(body) {
 }
 
 function own(body, key) {
-  const copy = h("button", { type: "button", on: { click: () => busy(copy, async () => {
-    await navigator.clipboard.writeText(key);
-    say("Your key is on the clipboard.");
-  }) } }, icon("copy"), "Copy");
+  const copy = copyButton(key, "your key", "Your key is on the clipboard.");
   body.prepend(h("div", { class: "own-key" }, h("p", {}, h("span", { class: "soft" }, "Your key, for those who want to vouch for you"), h("code", {}, key)), copy));
 }
 

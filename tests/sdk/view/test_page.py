@@ -17,6 +17,7 @@ import pytest
 from device_runtime import CATALOG_FILE, Catalog
 from p2p.bridge_hub import BridgeHub
 from sdk import Recommender, RecommenderConfig, SharingPolicy
+from sdk.sharing import SharingLevel
 from sdk.view.api import ViewApi
 from sdk.view.gate import Gate
 from sdk.view.joining import Joining
@@ -99,6 +100,9 @@ def axe() -> str:
 def _serving(
     device: Recommender, chromium: Browser, connect: Callable[..., list[str]] | None = None
 ) -> Iterator[Shown]:
+    chromium.open("about:blank")  # away from the page of the test before, whose server is gone
+    chromium.requested()
+    chromium.complaints()
     server = ViewServer(0)
     try:
         gate = Gate(server.authority)
@@ -157,7 +161,6 @@ def _accessible(shown: Shown, axe: str) -> None:
 def test_every_section_of_a_device_with_friends_in_light_dark_and_on_a_phone(friends: Friends, axe: str) -> None:
     shown = friends.shown
     shown.device.connect(["ben"], listen="ann")
-    shown.browser.requested()
     shown.enter("people")
     shown.browser.wait_for_text("table.peers", friends.ben.peer_id.hex()[:8])
     shown.browser.find("svg.graph[role=img]")
@@ -179,7 +182,6 @@ def test_every_section_of_a_device_with_friends_in_light_dark_and_on_a_phone(fri
 
 
 def test_every_section_of_a_new_device_says_what_to_do(alone: Shown, axe: str) -> None:
-    alone.browser.requested()
     alone.enter()
     alone.browser.wait_for_text("#chips", "Offline")
     assert len(alone.browser.run("return [...document.querySelectorAll('.pick')].map((p) => p.textContent)")) == 10
@@ -277,6 +279,50 @@ def _eventually(waiting: Browser, condition: Callable[[], bool]) -> bool:
     return True
 
 
+def test_every_field_of_the_policy_has_its_control(alone: Shown, axe: str) -> None:
+    alone.enter("sharing")
+    page = alone.browser
+    page.click("label:has(input[value=items])")
+    page.click(".fine .switches .switch:nth-child(1)")
+    for number, value in enumerate(("9", "8", "7"), 1):
+        page.run("document.querySelector(arguments[0]).value = ''", f".fine > .fields label:nth-child({number}) input")
+        page.type(f".fine > .fields label:nth-child({number}) input", value)
+    page.click(".fine > .fields select")
+    page.press("Down", "Enter")
+    page.click(".fine > div:not([class]) .switch")
+    page.wait_until("!document.querySelector('.fine > div:not([class]) .fields').hidden")
+    for number, value in enumerate(("2.5", "0.25", "12", "60"), 1):
+        field = f".fine > div:not([class]) .fields label:nth-child({number}) input"
+        page.run("document.querySelector(arguments[0]).value = ''", field)
+        page.type(field, value)
+    page.click(".lists summary")
+    for number, value in enumerate(("item-1\n item-2\n\n", "tens", "even\nodd"), 1):
+        page.type(f".lists .area:nth-of-type({number}) textarea", value)
+    _accessible(alone, axe)
+    page.click("form.panel button[type=submit]")
+    alone.says("Saved.")
+    assert alone.device.sharing == SharingPolicy(
+        level=SharingLevel.ITEMS,
+        actions=frozenset({"view", "like", "save", "buy"}),
+        categories=frozenset({"even", "odd"}),
+        deny_categories=frozenset({"tens"}),
+        deny_items=frozenset({"item-1", "item-2"}),
+        max_items=9,
+        new_per_epoch=8,
+        max_vouches=7,
+        epoch_days=7,
+        epsilon=2.5,
+        truth=0.25,
+        made_up=12,
+        renew_days=60,
+    )
+    page.click("label:has(input[value=private])")
+    page.click("form.panel button[type=submit]")
+    alone.says("Nothing new will be shared.")
+    assert alone.device.sharing.level is SharingLevel.PRIVATE
+    assert alone.device.sharing.deny_items == {"item-1", "item-2"}
+
+
 def test_everything_can_be_done_with_the_keyboard(alone: Shown) -> None:
     alone.enter()
     chrome = alone.browser
@@ -295,8 +341,9 @@ def test_everything_can_be_done_with_the_keyboard(alone: Shown) -> None:
     assert focused() == "blend"
     chrome.press("Right")
     chrome.wait_until("document.querySelector('input[value=model]').checked")
+    chrome.wait_until("document.querySelector('[aria-busy]') === null")
     chrome.press("Tab", "Tab", "Space")
-    chrome.wait_until("!document.querySelector('.left-out').hidden")
+    chrome.wait_until("!document.querySelector('.left-out').hidden && document.querySelector('[aria-busy]') === null")
     chrome.press("Tab")
     assert focused() == "Like"
     chrome.press("Enter")

@@ -35,7 +35,15 @@ FLAGS = (
 )
 PATIENCE_S = 60.0
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-KEYS = {"Tab": "\ue004", "Enter": "\ue007", "Space": " ", "Escape": "\ue00c", "Right": "\ue014", "Shift": "\ue008"}
+KEYS = {
+    "Tab": "\ue004",
+    "Enter": "\ue007",
+    "Space": " ",
+    "Escape": "\ue00c",
+    "Right": "\ue014",
+    "Down": "\ue015",
+    "Shift": "\ue008",
+}
 
 
 def missing_programs() -> list[str]:
