@@ -40,7 +40,7 @@ export async function draw(body) {
   const renew = async (focus) => {
     const { items } = await get("recommendations", { k: K, source: chosen.source, seen: chosen.seen });
     const reading = list.contains(document.activeElement);
-    replace(list, items.length ? items.map((item, place) => card(item, place + 1, changed)) : h("li", { class: "empty" }, EMPTY[chosen.source]));
+    replace(list, items.length ? items.map((item, place) => card(item, place + 1, changed)) : h("li", { class: "empty", tabindex: "-1" }, EMPTY[chosen.source]));
     stale.hidden = true;
     if (chosen.filtered) await showFiltered();
     if (focus || reading) list.querySelector("h2, .empty")?.focus();
