@@ -148,6 +148,11 @@ class Models:
             device.check_open()
             return _updated(device, source, sha256, progress)
 
+    @property
+    def can_roll_back(self) -> bool:
+        """Whether there is a model to go back to."""
+        return self._device.models.state().previous is not None
+
     def rollback(self) -> ModelInfo:
         """Go back to the model before the last update; the one that is left is never installed again.
 

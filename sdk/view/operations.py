@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -20,6 +21,7 @@ MOST_PEERS = 100
 EXPIRES_SOON_S = 14 * 86_400
 _MOST_ADDRESSES = 16
 _DONE = {"changed": True}
+_PEER = re.compile(r"[0-9a-f]{64}")
 
 
 class Operations:
@@ -37,6 +39,7 @@ class Operations:
         self._folder = folder
         self._joining = joining
         self._now = now
+        self._fetched: tuple[int, int | None] | None = None  # bytes, and of how many, while a model is fetched
         self.reads: Mapping[str, Callable[[Fields], object]] = {
             "overview": self._overview,
             "recommendations": self._recommendations,
@@ -142,7 +145,8 @@ class Operations:
     def _model(self, fields: Fields) -> object:
         fields.finish()
         model = self._device.model
-        return model.as_json() | _expiry(model, self._now())
+        more = {"can_roll_back": self._device.can_roll_back, "fetched": self._fetched}
+        return model.as_json() | _expiry(model, self._now()) | more
 
     def _metrics(self, fields: Fields) -> object:
         fields.finish()
@@ -221,7 +225,11 @@ class Operations:
     def _update(self, fields: Fields) -> object:
         source = fields.text("source")
         fields.finish()
-        return self._device.update(source).as_json()
+        named = bytes.fromhex(source) if _PEER.fullmatch(source) else source
+        try:
+            return self._device.update(named, progress=self._take_progress).as_json()
+        finally:
+            self._fetched = None
 
     def _rollback(self, fields: Fields) -> object:
         fields.finish()
@@ -240,6 +248,9 @@ class Operations:
             return self._device.network_status()
         except NotConnected:
             return None
+
+    def _take_progress(self, done: int, of: int | None) -> None:
+        self._fetched = (done, of)
 
     def _named(self, item: str) -> dict[str, str]:
         return {"item": item, "title": self._device.title_of(item)}

@@ -7,6 +7,7 @@ import { bytes, count, date, distance, duration, milliseconds, shortKey } from "
 import { busy, confirmed, say } from "./notice.js";
 
 const PATIENCE_MS = 3_600_000;
+const EVERY_MS = 1000;
 
 export const title = "Model";
 export const lead = "A signed model ranks for you on this device. It was trained elsewhere, without your history, and changes only when you let it.";
@@ -42,32 +43,54 @@ function warning({ expired, expiring }) {
 
 function change(model, renew) {
   const source = h("input", { id: "source", type: "text", required: true, autocomplete: "off", spellcheck: "false", placeholder: "/path/to/bundle or https://…", "aria-describedby": "source-hint" });
-  const swapped = (model) => `Model ${model.version} ranks now.`;
+  const progress = h("p", { class: "soft", hidden: true });
   const update = h("button", { type: "submit" }, icon("refresh"), "Update");
-  const back = h("button", { type: "button", class: "quiet", on: { click: async () => {
-    const agreed = await confirmed({ title: "Go back one model?", text: "The model before this one ranks again, and this one is never installed again.", action: "Go back" });
-    if (agreed) await busy(back, async () => {
-      say(swapped(await post("model/rollback")));
-      await renew();
-      document.dispatchEvent(new Event("meritrec:changed"));
-    });
-  } } }, "Go back one model");
+  const back = h("button", { type: "button", class: "quiet", disabled: !model.can_roll_back, on: { click: () => goBack(back, renew) } }, "Go back one model");
+  const fetchAndSwap = async () => {
+    say("Fetching, checking and trying the model: this may take minutes. Everything else goes on meanwhile.");
+    const timer = setInterval(() => follow(progress).catch(() => {}), EVERY_MS);
+    try {
+      swapped(await post("model/update", { source: source.value.trim() }, PATIENCE_MS));
+    } finally {
+      clearInterval(timer);
+      progress.hidden = true;
+    }
+    await renew();
+  };
+  const submit = (event) => {
+    event.preventDefault();
+    busy(update, fetchAndSwap);
+  };
   return h(
     "form",
-    { class: "panel", on: { submit: (event) => {
-      event.preventDefault();
-      busy(update, async () => {
-        say("Fetching, checking and trying the model: this may take minutes. Everything else goes on meanwhile.");
-        say(swapped(await post("model/update", { source: source.value.trim() }, PATIENCE_MS)));
-        await renew();
-        document.dispatchEvent(new Event("meritrec:changed"));
-      });
-    } } },
+    { class: "panel", on: { submit } },
     h("h2", {}, "A newer model"),
-    h("p", { class: "soft", id: "source-hint" }, "A bundle on this device, or an address to fetch it from. It is checked, tried out, and only then used; older ones are refused."),
-    h("div", { class: "fields" }, h("label", { for: "source", class: "wide" }, "Bundle", source)),
-    h("p", { class: "row" }, update, back),
+    h("p", { class: "soft", id: "source-hint" }, "A bundle on this device, an address to fetch it from, or the key of a connected peer that offers its own. It is checked, tried out, and only then used; older ones are refused."),
+    h("div", { class: "fields" }, h("label", { for: "source", class: "wide" }, "Bundle, address or key", source)),
+    progress,
+    h("p", { class: "row" }, update, back, model.can_roll_back ? null : h("span", { class: "soft" }, "There is no earlier model to go back to.")),
   );
+}
+
+async function follow(progress) {
+  const { fetched } = await get("model");
+  if (fetched === null) return;
+  const [done, of] = fetched;
+  progress.textContent = `Fetched ${bytes(done)}${of === null ? "" : ` of ${bytes(of)}`}.`;
+  progress.hidden = false;
+}
+
+async function goBack(button, renew) {
+  const agreed = await confirmed({ title: "Go back one model?", text: "The model before this one ranks again, and this one is never installed again.", action: "Go back" });
+  if (agreed) await busy(button, async () => {
+    swapped(await post("model/rollback"));
+    await renew();
+  });
+}
+
+function swapped({ version }) {
+  say(`Model ${version} ranks now.`);
+  document.dispatchEvent(new Event("meritrec:changed"));
 }
 
 function measured(metrics) {

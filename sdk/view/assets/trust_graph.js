@@ -6,7 +6,8 @@ import { percent, shortKey } from "./format.js";
 
 const RINGS = 3;
 const TURN = -2.2; // where the first share of the circle begins, so that few arrows run straight down
-const NAMED = 24;
+const NAMED = 14;
+const CLEAR = 40; // edges; with more of them, those beside the shortest ways are faint
 
 // Draws into `place`; `choose` is called with the peer that somebody clicked on.
 export function drawTrust(place, graph, choose) {
@@ -16,7 +17,8 @@ export function drawTrust(place, graph, choose) {
   }
   const width = Math.max(300, place.clientWidth);
   const height = Math.min(560, Math.max(360, width * 0.62));
-  const spots = fitted(layout(graph), width, height);
+  const children = tree(graph);
+  const spots = fitted(layout(graph.me, children), width, height);
   const strongest = Math.max(...graph.nodes.map((node) => node.score), 1e-9);
   const size = new Map(graph.nodes.map((node) => [node.peer, radius(node, strongest)]));
   size.set(graph.me, 15);
@@ -27,7 +29,7 @@ export function drawTrust(place, graph, choose) {
       "svg",
       { class: "graph", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": spoken(graph) },
       svg("defs", {}, ["own", "other"].map(tip)),
-      graph.edges.filter((edge) => spots.has(edge.source) && spots.has(edge.target)).map((edge) => arrow(edge, graph, spots, size)),
+      arrows(graph, children, spots, size),
       graph.nodes.map((node) => mark(node, spots.get(node.peer), size.get(node.peer), named.has(node.peer), choose)),
       me(spots.get(graph.me)),
     ),
@@ -49,8 +51,7 @@ export function legend() {
 }
 
 // Angles: who is vouched for stands outside of who vouches, in the middle of that one's share of the circle.
-function layout({ me, nodes, edges }) {
-  const children = tree(me, nodes, edges);
+function layout(me, children) {
   const spots = new Map([[me, [0, 0]]]);
   const leaves = new Map();
   const weigh = (peer) => {
@@ -59,10 +60,13 @@ function layout({ me, nodes, edges }) {
     return leaves.get(peer);
   };
   weigh(me);
+  // Somebody who vouches for very many gets more of the circle, but does not push the others together.
+  const share = (peer) => Math.sqrt(leaves.get(peer));
   const put = (peer, from, to, ring) => {
+    const whole = (children.get(peer) ?? []).reduce((sum, child) => sum + share(child), 0);
     let start = from;
     for (const child of children.get(peer) ?? []) {
-      const end = start + ((to - from) * leaves.get(child)) / leaves.get(peer);
+      const end = start + ((to - from) * share(child)) / whole;
       const angle = (start + end) / 2;
       const reach = Math.min(ring, RINGS);
       spots.set(child, [Math.cos(angle) * reach, Math.sin(angle) * reach]);
@@ -86,7 +90,7 @@ function fitted(spots, width, height) {
 }
 
 // Shortest paths from `me` as a tree; who is on no path hangs at `me` itself, by way of a ring of its own.
-function tree(me, nodes, edges) {
+function tree({ me, nodes, edges }) {
   const known = new Set(nodes.map((node) => node.peer));
   const out = new Map();
   for (const { source, target } of edges) out.set(source, [...(out.get(source) ?? []), target]);
@@ -124,6 +128,16 @@ function withRoom({ me, nodes }, spots, size) {
 
 function radius({ score, blocked }, strongest) {
   return blocked ? 7 : 5 + 13 * Math.sqrt(score / strongest);
+}
+
+function arrows({ me, edges }, children, spots, size) {
+  const drawn = edges.filter((edge) => spots.has(edge.source) && spots.has(edge.target));
+  const leads = ({ source, target }) => drawn.length <= CLEAR || children.get(source).includes(target);
+  const faint = drawn.filter((edge) => !leads(edge)).map(({ source, target }) => {
+    const [[x1, y1], [x2, y2]] = [spots.get(source), spots.get(target)];
+    return svg("path", { d: `M${x1} ${y1}L${x2} ${y2}`, class: "edge faint" });
+  });
+  return [faint, drawn.filter(leads).map((edge) => arrow(edge, { me, edges: drawn.filter(leads) }, spots, size))];
 }
 
 function arrow({ source, target, level }, { me, edges }, spots, size) {

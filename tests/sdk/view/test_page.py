@@ -153,6 +153,12 @@ def _nothing_left(shown: Shown) -> None:
     assert shown.browser.complaints() == []
 
 
+def _nothing_left_but(shown: Shown, status: str) -> None:
+    """As `_nothing_left`, after an answer of this status, which browsers note in their console."""
+    assert [said for said in shown.browser.complaints() if f"status of {status}" not in said] == []
+    _nothing_left(shown)
+
+
 def _accessible(shown: Shown, axe: str) -> None:
     shown.browser.run(axe)
     assert shown.browser.run_async(AXE) == []
@@ -362,6 +368,24 @@ def test_everything_can_be_done_with_the_keyboard(alone: Shown) -> None:
     chrome.wait_until("!document.querySelector('dialog').open")
     assert focused() == "Forget everything"
     assert alone.device.count_events() == 1
+
+
+def test_a_model_is_updated_and_rolled_back(alone: Shown, newer_bundle) -> None:
+    alone.enter("model")
+    assert alone.browser.run("return document.querySelector('form button.quiet').disabled") is True
+    alone.browser.type("#source", str(newer_bundle(2)))
+    alone.browser.click("form button[type=submit]")
+    alone.says("Model 2 ranks now.")
+    alone.browser.wait_for_text("#chips", "Model 2")
+    alone.browser.wait_until("!document.querySelector('form button.quiet').disabled")
+    alone.browser.click("form button.quiet")
+    alone.browser.click("#confirm-yes")
+    alone.says("Model 1 ranks now.")
+    assert alone.device.model.version == 1
+    alone.browser.type("#source", str(newer_bundle(2)))
+    alone.browser.click("form button[type=submit]")
+    alone.says("That did not work.")
+    _nothing_left_but(alone, "409")
 
 
 def test_data_can_be_taken_along_and_forgotten(alone: Shown) -> None:
