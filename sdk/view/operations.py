@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from p2p import NodeStatus
-from sdk.errors import NotConnected
+from sdk.errors import InvalidInput, NotConnected
 from sdk.models import ModelInfo
 from sdk.recommendation import Source
 from sdk.recommender import Recommender
@@ -225,6 +225,8 @@ class Operations:
     def _update(self, fields: Fields) -> object:
         source = fields.text("source")
         fields.finish()
+        if "\0" in source:
+            raise InvalidInput("source must be a path, an address or a key; none of them holds a zero byte")
         named = bytes.fromhex(source) if _PEER.fullmatch(source) else source
         try:
             return self._device.update(named, progress=self._take_progress).as_json()

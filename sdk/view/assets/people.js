@@ -49,7 +49,8 @@ function own(body, key) {
   body.prepend(h("div", { class: "own-key" }, h("p", {}, h("span", { class: "soft" }, "Your key, for those who want to vouch for you"), h("code", {}, key)), copy));
 }
 
-function peersTable({ nodes, omitted }, renew) {
+function peersTable(graph, renew) {
+  const { nodes, omitted } = graph;
   const head = h("tr", {}, ["Peer", "Trust", "How you know them", "What you say"].map((name) => h("th", { scope: "col" }, name)));
   return h(
     "div",
@@ -59,12 +60,22 @@ function peersTable({ nodes, omitted }, renew) {
       { class: "peers" },
       h("caption", {}, "The same people as a table, the most trusted first.", omitted ? ` ${omitted} fainter ones are not shown.` : null),
       h("thead", {}, head),
-      h("tbody", {}, nodes.map((node) => peerRow(node, nodes[0].score, renew))),
+      h("tbody", {}, nodes.map((node) => peerRow(node, known(node, graph), nodes[0].score, renew))),
     ),
   );
 }
 
-function peerRow(node, strongest, renew) {
+// In words, why somebody is in the drawing: through which of the person's friends, if any vouches for them.
+function known({ peer, blocked, direct, score }, { nodes, edges }) {
+  if (blocked) return "you blocked them";
+  if (direct) return "you vouch for them";
+  if (score === 0) return "not reached";
+  const friends = new Set(nodes.filter((node) => node.direct).map((node) => node.peer));
+  const between = edges.filter((edge) => edge.target === peer && friends.has(edge.source)).map((edge) => shortKey(edge.source));
+  return between.length ? `through ${between.slice(0, 3).join(", ")}${between.length > 3 ? "…" : ""}` : "further away";
+}
+
+function peerRow(node, how, strongest, renew) {
   const name = shortKey(node.peer);
   const change = (path, body, said) => async () => {
     await post(path, { peer: node.peer, ...body });
@@ -89,7 +100,7 @@ function peerRow(node, strongest, renew) {
     { id: `peer-${node.peer}`, class: node.blocked ? "blocked" : "" },
     h("th", { scope: "row", tabindex: "-1" }, h("code", { title: node.peer }, name)),
     h("td", {}, meter(node, strongest)),
-    h("td", {}, node.blocked ? "you blocked them" : node.direct ? "you vouch for them" : node.score > 0 ? "through others" : "not reached"),
+    h("td", {}, how),
     h("td", {}, said),
   );
 }

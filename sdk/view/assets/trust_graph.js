@@ -46,7 +46,7 @@ export function legend() {
     sample(svg("circle", { cx: 13, cy: 10, r: 6, class: "disc" }), "trusted through others"),
     sample(svg("circle", { cx: 13, cy: 10, r: 5, class: "disc faint" }), "known, not trusted"),
     sample(cross(13, 10, 6), "blocked"),
-    h("li", {}, "the larger, the more trusted"),
+    h("li", {}, "the larger, the more trusted; thin lines: further vouches"),
   );
 }
 

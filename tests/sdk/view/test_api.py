@@ -152,6 +152,8 @@ def test_what_the_device_refuses_is_said(page: Page) -> None:
         ("sharing", {"policy": {"level": "everything"}}, 422, "InvalidInput"),
         ("sharing/publish", {}, 409, "NotConnected"),
         ("model/update", {"source": "/nowhere/at/all"}, 409, "BundleMissing"),
+        ("model/update", {"source": FRIEND}, 409, "NotConnected"),
+        ("model/update", {"source": "a\0b"}, 422, "InvalidInput"),
         ("model/rollback", {}, 409, "StoreInvalid"),
         ("network/connect", {"addresses": ["/ip4/192.0.2.1/tcp/1"], "lan": False}, 502, "ConnectFailed"),
     ):
@@ -211,7 +213,7 @@ VALUES = (
     | st.sampled_from([ITEM, FRIEND, "like", "items", [], {}, 1, 2, "model", {"level": "items"}, ["x"]])
 )  # fmt: skip
 FIELD_NAMES = st.sampled_from(
-    ["item", "action", "peer", "level", "policy", "addresses", "lan", "everything", "token", "x"]
+    ["item", "action", "peer", "level", "policy", "addresses", "lan", "everything", "token", "source", "x"]
 )
 BODIES = st.dictionaries(FIELD_NAMES, VALUES, max_size=3).map(lambda body: json.dumps(body).encode()) | st.binary(
     max_size=40
