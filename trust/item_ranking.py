@@ -13,7 +13,7 @@ import numpy as np
 
 from trust.graph import TrustGraph
 from trust.peer_ranking import PeerRanking, Shares
-from trust.rows import Floats, Ints, WeightedRows
+from trust.rows import Bools, Floats, Ints, WeightedRows
 from trust.uniforms import seeded
 
 
@@ -127,6 +127,22 @@ class ItemRanking:
     def top(self, count: int) -> tuple[ItemScore, ...]:
         """The best `count` items, without building the rest."""
         return tuple(self._at(place) for place in range(min(count, len(self))))
+
+    @cached_property
+    def _supported(self) -> Bools:
+        """Bool [ranked]: whether some peer supports an item."""
+        return np.diff(self._columns.supporters.indptr) > 0
+
+    @property
+    def peer_hits(self) -> int:
+        """Hits of all items that some peer supports: how much the walk has to say beyond the ego's own items."""
+        return int(self._columns.hits[self._supported].sum())
+
+    def supported(self, count: int) -> tuple[tuple[Hashable, float], ...]:
+        """The best `count` items that some peer supports, with scores, without working out through whom they came."""
+        places = np.flatnonzero(self._supported)[: max(count, 0)]
+        pairs = zip(self._columns.item[places].tolist(), self._columns.score[places].tolist(), strict=True)
+        return tuple((self._items[item], score) for item, score in pairs)
 
     def score_of(self, item: Hashable) -> float:
         """An item's score; 0 for an item that is not ranked."""
