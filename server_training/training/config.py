@@ -26,6 +26,8 @@ class TrainConfig:
         session_decay: weight of each further item of the session.
         own_dropout: share of items whose learned numbers are hidden in a step, so that codes and content learn to do
             without them, as they must for new items (DropoutNet; Volkovs, Yu, Poutanen, NIPS 2017).
+        openings: empty histories per window of events, whose target is a person's first event. With some, the model's
+            list for a person of whom nothing is known is what people begin with; without, it is whatever comes out.
         contrast: weight of the contrast between two passes over the same history that differ in dropout only; other
             histories of the batch are the negatives (unsupervised DuoRec; Qiu et al., WSDM 2022). Costs a second pass.
         balance: weight of the experts' load-balance loss.
@@ -44,6 +46,7 @@ class TrainConfig:
     session: int = 1
     session_decay: float = 0.5
     own_dropout: float = 0.0
+    openings: float = 0.0
     contrast: float = 0.0
     balance: float = 0.01
     validate_every: int = 2
@@ -63,6 +66,8 @@ class TrainConfig:
         for name in ("weight_decay", "session_decay", "contrast", "balance", "patience", "seed"):
             if not getattr(self, name) >= 0:
                 raise ConfigInvalid(f"{name} must not be negative, got {getattr(self, name)}")
+        if not 0 <= self.openings <= 1:
+            raise ConfigInvalid(f"openings must be 0 to 1, got {self.openings}")
         if not 0 <= self.own_dropout < 1:
             raise ConfigInvalid(f"own_dropout must be at least 0 and below 1, got {self.own_dropout}")
         if not 0 < self.learning_rate < 1:

@@ -149,10 +149,10 @@ class _Run:
         objective = make_objective(config.objective, counts, config.negatives)
         self.step = TrainingStep(model, features, CodeIndex(catalog), objective, config.own_dropout, config.contrast)
         self.step.to(processes.device)
-        self.windows = training_windows(split, catalog, model_config.history_length)
+        self.windows = training_windows(split, catalog, model_config.history_length, openings=config.openings > 0)
         self.weights = session_weights(config.session, config.session_decay)
         self.wrapped = wrapped(self.step, processes, sharded=sharded)
-        per_epoch = math.ceil(len(self.windows) / config.batch_size)
+        per_epoch = len(epoch_batches(self.windows, config.batch_size, config.seed, 0, config.openings))
         self.total_steps = config.epochs * per_epoch
         self.optimizer = Optimizer(self.wrapped, config, self.total_steps)
         store = CheckpointShards if sharded else CheckpointFile
@@ -181,7 +181,9 @@ class _Run:
         return 0 < self.config.patience <= self.progress.waited
 
     def _epoch(self, stop: StopRequest) -> None:
-        batches = epoch_batches(self.windows, self.config.batch_size, self.config.seed, self.progress.epoch)
+        batches = epoch_batches(
+            self.windows, self.config.batch_size, self.config.seed, self.progress.epoch, self.config.openings
+        )
         saved = time.monotonic()
         for batch in batches[self.progress.batches :]:
             self._step(batch)

@@ -1,7 +1,7 @@
 """Training examples: fixed-length windows over each user's training events, cut from the newest backwards.
 
 Every position of a window predicts the event after it, so a window of T inputs gives T targets; with a session of S,
-every position predicts the next S events.
+every position predicts the next S events. An opening is a window without inputs: from nothing, a person's first event.
 """
 
 from __future__ import annotations
@@ -47,8 +47,13 @@ class Windows:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Int64 [N]: how many events each window holds."""
+        """Int64 [N]: how many events each window holds; 0 for an opening."""
         return self.stops - self.starts
+
+    @property
+    def first_inputs(self) -> NDArray[np.int64]:
+        """Int64 [N]: the place of the first position that has a target; padding for an opening."""
+        return np.minimum(self.starts, self.stops - 1)
 
     def take(self, windows: NDArray[np.int64], *, trim: bool = True) -> ModelBatch:
         """Return some windows as a batch.
@@ -93,7 +98,7 @@ class Windows:
 
     def targets(self, windows: NDArray[np.int64], session: int, width: int) -> Tensor:
         """Int64 [B, width, session]: catalog rows of the next events after each position, -1 where there is none."""
-        starts, stops, ends = self.starts[windows], self.stops[windows], self.ends[windows]
+        starts, stops, ends = self.first_inputs[windows], self.stops[windows], self.ends[windows]
         inputs = stops[:, None] - width + np.arange(width)
         wanted = inputs[..., None] + 1 + np.arange(session)
         known = (inputs >= starts[:, None])[..., None] & (wanted < ends[:, None, None])
@@ -112,8 +117,8 @@ def used_rows(split: Split, catalog: Catalog) -> NDArray[np.bool_]:
     return used
 
 
-def training_windows(split: Split, catalog: Catalog, length: int) -> Windows:
-    """Cut all training events into windows of at most `length` inputs."""
+def training_windows(split: Split, catalog: Catalog, length: int, *, openings: bool = False) -> Windows:
+    """Cut all training events into windows of at most `length` inputs; with `openings`, one more per user, empty."""
     offsets = split.data.offsets[:-1]
     ends = np.asarray(split.train_stop, np.int64)
     counts = np.maximum(0, ends - 1 - offsets)  # inputs per user: every training event but the last
@@ -122,6 +127,11 @@ def training_windows(split: Split, catalog: Catalog, length: int) -> Windows:
     nth = np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     stops = ends[owner] - 1 - nth * length
     starts = np.maximum(offsets[owner], stops - length)
+    if openings:
+        people = np.flatnonzero(ends > offsets)
+        first = offsets[people]
+        owner = np.concatenate([owner, people])
+        starts, stops = np.concatenate([starts, first]), np.concatenate([stops, first])
     return _windows(split.data, catalog, starts, stops, ends[owner], length)
 
 
