@@ -82,9 +82,8 @@ def blended(device: OpenDevice, request: Request, source: str, depth: int, allow
     """Return both lists as one, or one of them alone."""
     model = model_list(device, request, depth, allowed) if source != "peers" else []
     peers = peer_list(device, request.view, depth, allowed) if source != "model" else []
-    hits = sum(score.hits for score in request.view.item_scores.values() if score.n_supporters)
     known = request.earlier + len(request.history)
-    evidence = Evidence(n_events=known, n_peers=len(request.view.trusted), n_hits=hits)
+    evidence = Evidence(n_events=known, n_peers=len(request.view.trusted), n_hits=request.view.items.peer_hits)
     return blend(model, peers, evidence, device.config.blend)
 
 
