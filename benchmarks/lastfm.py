@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.attacks import Edges, World
 
-_FRIENDS, _PLAYS = "user_friends.dat", "user_artists.dat"
+FRIENDS, PLAYS = "user_friends.dat", "user_artists.dat"
 _MOST_FRIENDS, _MOST_ARTISTS = 32, 64
 
 
@@ -30,17 +30,17 @@ def find_folder(given: str | None) -> Path:
     """
     root = given or os.environ.get("MERITREC_DATA")
     for folder in (Path(root), Path(root) / "hetrec-lastfm") if root else ():
-        if all((folder / name).is_file() for name in (_FRIENDS, _PLAYS)):
+        if all((folder / name).is_file() for name in (FRIENDS, PLAYS)):
             return folder
     raise DataMissing(
-        f"no {_FRIENDS} and {_PLAYS} in {root or 'MERITREC_DATA, which is not set'}; get hetrec2011-lastfm-2k.zip from "
+        f"no {FRIENDS} and {PLAYS} in {root or 'MERITREC_DATA, which is not set'}; get hetrec2011-lastfm-2k.zip from "
         "https://grouplens.org/datasets/hetrec-2011/, unpack it and name the folder with --data"
     )
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
     """First 12 hex digits of each file's SHA-256, to state with results."""
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest()[:12] for name in (_FRIENDS, _PLAYS)}
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest()[:12] for name in (FRIENDS, PLAYS)}
 
 
 def load(folder: Path) -> World:
@@ -50,10 +50,10 @@ def load(folder: Path) -> World:
     go to friends, at most the 32 most similar ones; weight is .05 plus the cosine of both listening profiles.
     """
     plays: dict[int, dict[int, float]] = defaultdict(dict)
-    for user, artist, count in _rows(folder / _PLAYS, header=True):
+    for user, artist, count in read_rows(folder / PLAYS):
         plays[user][artist] = float(count)
     friends: dict[int, list[int]] = defaultdict(list)
-    for user, friend in _rows(folder / _FRIENDS, header=_starts_with_letters(folder / _FRIENDS)):
+    for user, friend in read_rows(folder / FRIENDS):
         friends[user].append(friend)
     world: World = {}
     for user in sorted(plays.keys() | friends.keys()):
@@ -64,14 +64,10 @@ def load(folder: Path) -> World:
     return world
 
 
-def _rows(path: Path, header: bool) -> list[tuple[int, ...]]:
-    lines = path.read_text(encoding="latin-1").splitlines()[int(header) :]
-    return [tuple(int(cell) for cell in line.split("\t")) for line in lines if line]
-
-
-def _starts_with_letters(path: Path) -> bool:
-    with path.open(encoding="latin-1") as file:
-        return file.readline()[:1].isalpha()
+def read_rows(path: Path) -> list[tuple[int, ...]]:
+    """Read a file of whole numbers between tabs; a first line of names is passed over."""
+    lines = path.read_text(encoding="latin-1").splitlines()
+    return [tuple(int(cell) for cell in line.split("\t")) for line in lines if line and not line[0].isalpha()]
 
 
 def _cosine(a: dict[int, float], b: dict[int, float]) -> float:
