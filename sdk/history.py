@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sdk.actions import action_name, action_number
-from sdk.errors import InvalidInput, UnknownItem
+from sdk.errors import InvalidInput
 from sdk.opened import OpenDevice
 from sdk.store import StoredEvent
 
@@ -69,16 +69,11 @@ class History:
             device.take_up(checked)
 
     def _checked(self, item: str, action: str, at: int) -> StoredEvent:
-        self._check_item(item)
+        self._device.row_of(item)
         number = action_number(action)
         if not isinstance(at, int) or not 0 <= at < _LATEST:
             raise InvalidInput(f"at must be Unix seconds between 1970 and 2100, got {at!r}")
         return StoredEvent(item, number, int(at))
-
-    def _check_item(self, item: str) -> None:
-        if item not in self._device.model.catalog:
-            namespace = self._device.model.namespace
-            raise UnknownItem(f"item {item!r} is not in the catalog {namespace!r}; check the id or update the bundle")
 
     def count_events(self) -> int:
         """Return how many events the private store holds."""
@@ -94,7 +89,7 @@ class History:
             UnknownItem: the catalog does not hold the item.
         """
         with self._device.locked():
-            self._check_item(item)
+            self._device.row_of(item)
             self._device.store.block_item(item, self._device.now())
 
     def unblock_item(self, item: str) -> bool:

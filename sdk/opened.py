@@ -23,7 +23,7 @@ from sdk.actions import IMPRESSION
 from sdk.active_model import ActiveModel
 from sdk.blending import BlendConfig
 from sdk.device_folder import DeviceFolder
-from sdk.errors import Closed, NotConnected
+from sdk.errors import Closed, NotConnected, UnknownItem
 from sdk.interest import InterestConfig
 from sdk.metrics import Timings
 from sdk.network import Network, TransportFactory
@@ -196,6 +196,18 @@ class OpenDevice:
             self.publisher.set_catalog(PublicCatalog.of(model.ranker))
             self.own_changed = True
             before.close()
+
+    def row_of(self, item: str) -> int:
+        """Return the catalog row of an item.
+
+        Raises:
+            UnknownItem: the catalog does not hold it.
+        """
+        row = self.model.catalog.row_of(item) if isinstance(item, str) else -1
+        if row < 0:
+            where = self.model.namespace
+            raise UnknownItem(f"item {item!r} is not in the catalog {where!r}; check the id or update the bundle")
+        return row
 
     def take_up(self, events: Sequence[StoredEvent]) -> None:
         """Remember what was just stored."""

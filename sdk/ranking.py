@@ -9,7 +9,7 @@ from device_runtime import RowFilter
 from sdk.blending import Blended
 from sdk.candidates import blended, model_list, peer_reasons, reasons_for, request_at
 from sdk.diversity import diversify
-from sdk.errors import InvalidInput, UnknownItem
+from sdk.errors import InvalidInput
 from sdk.exploring import explored
 from sdk.filters import Filters
 from sdk.opened import OpenDevice
@@ -96,7 +96,7 @@ class Ranking:
         _check_k(k)
         device = self._device
         with device.locked("similar"):
-            row = self._row(item)
+            row = device.row_of(item)
             catalog = device.model.catalog
             allowed = self._allowed(filters, exclude_seen=False, but=row).rows()
             scores = device.model.resemblance(row)[allowed]
@@ -116,7 +116,7 @@ class Ranking:
         device = self._device
 
         def answer() -> list[Reason]:
-            row = self._row(item)
+            row = device.row_of(item)
             request = request_at(device, None)
             reasons = []
             if device.store.has_seen(item):
@@ -153,14 +153,6 @@ class Ranking:
         if but is not None:
             excluded.append(np.array([but], np.int64))
         return device.model.allowed(filters, np.concatenate(excluded))
-
-    def _row(self, item: str) -> int:
-        model = self._device.model
-        if item not in model.catalog:
-            raise UnknownItem(
-                f"item {item!r} is not in the catalog {model.namespace!r}; check the id or update the bundle"
-            )
-        return model.catalog.index_of(item)
 
     def _recommendation(self, b: Blended, reasons: tuple[Reason, ...]) -> Recommendation:
         catalog = self._device.model.catalog
