@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
+from device_runtime import RuntimeReport
 from p2p import NodeStatus, PeerId
 from sdk.downloading import Progress
 from sdk.filters import Filters
@@ -246,6 +247,11 @@ class AsyncRecommender:
     def runtime(self) -> str:
         """See `Recommender.runtime`."""
         return self._inner.runtime
+
+    @property
+    def runtime_report(self) -> RuntimeReport:
+        """See `Recommender.runtime_report`."""
+        return self._inner.runtime_report
 
     async def close(self) -> None:
         """See `Recommender.close`."""

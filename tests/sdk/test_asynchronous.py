@@ -61,9 +61,8 @@ def test_the_loop_goes_on_while_a_call_waits(opened) -> None:
 
 
 def test_both_faces_have_the_same_methods_and_arguments() -> None:
-    own = {"peer_id", "namespace", "runtime"}
     for name, member in inspect.getmembers(Recommender):
-        if name.startswith("_") or name in own:
+        if name.startswith("_"):
             continue
         twin = getattr(AsyncRecommender, name)
         if not isinstance(member, property):
