@@ -234,6 +234,10 @@ class AsyncRecommender:
         """See `Recommender.rollback`."""
         return await self._run(self._inner.rollback)
 
+    async def can_roll_back(self) -> bool:
+        """See `Recommender.can_roll_back`; a coroutine, for it may read a file."""
+        return await self._run(lambda: self._inner.can_roll_back)
+
     async def metrics(self) -> MetricsSnapshot:
         """See `Recommender.metrics`."""
         return await self._run(self._inner.metrics)
