@@ -108,6 +108,10 @@ class AsyncRecommender:
         """See `Recommender.export_my_data`."""
         return await self._run(self._inner.export_my_data)
 
+    async def title_of(self, item: str) -> str:
+        """See `Recommender.title_of`."""
+        return await self._run(self._inner.title_of, item)
+
     async def forget(self, item: str | None = None, *, everything: bool = False) -> Forgotten:
         """See `Recommender.forget`."""
         return await self._run(self._inner.forget, item, everything=everything)
