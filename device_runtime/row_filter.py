@@ -19,6 +19,19 @@ from device_runtime.errors import ModelFailed
 _BITS = 64
 
 
+def _ones_before_numpy_2(words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Set bits of each word (Warren, "Hacker's Delight", section 5-1): phones have numpy 1.26, which cannot tell."""
+    one, two, four, byte = (np.uint64(n) for n in (1, 2, 4, 56))
+    pairs = words - ((words >> one) & np.uint64(0x5555555555555555))
+    fours = (pairs & np.uint64(0x3333333333333333)) + ((pairs >> two) & np.uint64(0x3333333333333333))
+    eights = (fours + (fours >> four)) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    counts: NDArray[np.int64] = ((eights * np.uint64(0x0101010101010101)) >> byte).astype(np.int64)
+    return counts
+
+
+_ones = getattr(np, "bitwise_count", _ones_before_numpy_2)
+
+
 class RowSet:
     """A set of rows out of n, with ranks."""
 
@@ -28,14 +41,14 @@ class RowSet:
         padded = np.zeros((self.size // _BITS + 1) * _BITS, bool)
         padded[: self.size] = mask
         self._words = np.packbits(padded, bitorder="little").view("<u8").astype(np.uint64)
-        counts = np.bitwise_count(self._words)
+        counts = _ones(self._words)
         self._before = np.cumsum(counts, dtype=np.int64) - counts
 
     def rank(self, places: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         """How many rows of the set lie before each place: int64, of the shape of `places`, 0 to n."""
         word, bit = np.divmod(places, _BITS)
         below = self._words[word] & ((np.uint64(1) << bit.astype(np.uint64)) - np.uint64(1))
-        ranks: NDArray[np.int64] = self._before[word] + np.bitwise_count(below)
+        ranks: NDArray[np.int64] = self._before[word] + _ones(below)
         return ranks
 
     def mask(self) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ INSIDE = sorted(path.name for path in HERE.glob("inside_*.py"))
 @pytest.fixture(scope="session")
 def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The stubs and the example's Java, compiled as an Android project of its `sourceCompatibility` would be."""
+    assert shutil.which("javac"), "these tests need a JDK of version 11 or later: apt-get install default-jdk-headless"
     out = tmp_path_factory.mktemp("classes")
     sources = [*(HERE / "stubs").rglob("*.java"), *(ROOT / "examples/android").rglob("*.java")]
     command = ["javac", "--release", "11", "-Xlint:all,-options", "-Werror", "-d", str(out), *map(str, sources)]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_runtime import ModelFailed, RowFilter, RowSet
+from device_runtime import ModelFailed, RowFilter, RowSet, row_filter
 
 masks = (
     st.integers(0, 300)
@@ -41,3 +41,9 @@ def test_a_filter_is_a_mask_without_what_is_excluded(mask: np.ndarray, excluded:
 def test_a_filter_has_one_boolean_per_row(among: np.ndarray) -> None:
     with pytest.raises(ModelFailed, match="must be bool"):
         RowFilter.of(2, among)
+
+
+@given(st.lists(st.integers(0, (1 << 64) - 1), max_size=20))
+def test_bits_are_counted_alike_without_numpy_2(words: list[int]) -> None:
+    found = row_filter._ones_before_numpy_2(np.array(words, np.uint64))
+    assert found.tolist() == [word.bit_count() for word in words]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +75,25 @@ def test_the_face_for_android_needs_nothing_that_has_no_wheel_there() -> None:
     command = [sys.executable, "-c", _ON_A_PHONE, str(FOLDER), PINNED.public.hex(), str(NOW)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["CryptoUnavailable True", "CryptoUnavailable True", "3 []"]
+
+
+# https://numpy.org/doc/2.0/release/2.0.0-notes.html and those of 2.1 to 2.3
+_NEW_IN_NUMPY_2 = """
+acos acosh asin asinh astype atan atan2 atanh bitwise_count bitwise_invert bitwise_left_shift bitwise_right_shift bool
+concat cumulative_prod cumulative_sum isdtype long matrix_transpose matvec permute_dims pow strings trapezoid ulong
+unique_all unique_counts unique_inverse unique_values unstack vecdot vecmat
+"""
+
+
+def test_the_device_calls_nothing_that_phones_numpy_lacks() -> None:
+    """Chaquopy has numpy 1.26 for Python 3.11; `getattr` with a default is the way to use what is newer."""
+    root = Path(__file__).parents[2]
+    found = [
+        f"{path.relative_to(root)}:{node.lineno} np.{node.attr}"
+        for package in ("device_runtime", "p2p", "trust", "sdk")
+        for path in sorted((root / package).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "np"
+        if node.attr in _NEW_IN_NUMPY_2.split()
+    ]
+    assert found == []
