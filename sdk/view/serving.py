@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 import threading
 import time
-import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from sdk.recommender import Recommender
 from sdk.view.api import ViewApi
+from sdk.view.browser import opened_in_browser
 from sdk.view.gate import Gate
 from sdk.view.joining import Joining
 from sdk.view.operations import Operations
@@ -44,7 +45,7 @@ def serve(device: Recommender, folder: str, options: ViewOptions, *, link: Say, 
 
     Args:
         device: stays open when this returns.
-        folder: the device's folder, to be shown.
+        folder: the device's folder.
         options: how.
         link: told the link, once.
         news: told what happens later: the next link, and peers that cannot be reached.
@@ -62,7 +63,7 @@ def serve(device: Recommender, folder: str, options: ViewOptions, *, link: Say, 
         link(gate.link)
         if options.connect or options.lan:
             joining.start(options.connect, lan=options.lan, told=lambda why: news(f"not reached: {why}"))
-        if options.open_browser and not webbrowser.open(gate.link):
+        if options.open_browser and not cleanup.enter_context(opened_in_browser(gate.link, Path(folder))):
             news("no browser could be opened; open the link yourself")
         _wait(options.duration_s)
 

@@ -49,7 +49,7 @@ async function call(method, path, body, patience = PATIENCE_MS) {
       signal: AbortSignal.timeout(patience),
     });
   } catch {
-    throw new ApiError("Unreachable", "This page lost its device. If `meritrec view` was stopped, start it again and open the link it prints.", 0);
+    throw new ApiError("Unreachable", "This page lost its device. If “meritrec view” was stopped, start it again and open the link it prints.", 0);
   }
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) {

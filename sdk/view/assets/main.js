@@ -93,7 +93,7 @@ function chip(symbol, text, href) {
 function showProblem(error, place = main) {
   const again = h("button", { type: "button", on: { click: () => location.reload() } }, icon("refresh"), "Try again");
   const locked = error.status === 401;
-  const advice = "Only the person who started `meritrec view` may look. Go to the terminal where it runs and open the link that it printed last; each link works once. If it was stopped, start it again.";
+  const advice = "Only the person who started “meritrec view” may look. Go to the terminal where it runs and open the link that it printed last; each link works once. If it was stopped, start it again.";
   const heading = locked ? "This page is locked" : "That did not work";
   replace(place, h("section", { class: "problem", role: "alert" }, h("h1", {}, heading), h("p", {}, locked ? advice : error.message), locked ? null : again));
 }

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from sdk.cli import main
+from sdk.view.browser import opened_in_browser
 
 PATIENCE_S = 60.0
 
@@ -92,3 +93,19 @@ def test_a_taken_port_is_one_sentence(device: str, capsys: pytest.CaptureFixture
 def test_it_ends_by_itself_when_asked_to(device: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["view", device, "--for", "0"]) == 0
     assert capsys.readouterr().out.startswith("http://127.0.0.1:")
+
+
+def test_the_browser_is_given_a_private_file_and_not_the_link(tmp_path: Path) -> None:
+    given: list[str] = []
+
+    def open_(address: str) -> bool:
+        given.append(address)
+        return True
+
+    with opened_in_browser("http://127.0.0.1:1/#token=a&b", tmp_path, open_) as could:
+        assert could
+        (file,) = tmp_path.iterdir()
+        assert given == [file.as_uri()]
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert 'content="0;url=http://127.0.0.1:1/#token=a&amp;b"' in file.read_text()
+    assert list(tmp_path.iterdir()) == []

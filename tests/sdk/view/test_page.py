@@ -19,6 +19,7 @@ from p2p.bridge_hub import BridgeHub
 from sdk import Recommender, RecommenderConfig, SharingPolicy
 from sdk.sharing import SharingLevel
 from sdk.view.api import ViewApi
+from sdk.view.browser import opened_in_browser
 from sdk.view.gate import Gate
 from sdk.view.joining import Joining
 from sdk.view.operations import Operations
@@ -450,6 +451,13 @@ def test_a_link_opens_one_tab_and_the_key_outlives_a_reload(alone: Shown) -> Non
     alone.browser.open(f"http://{alone.server.authority}/")
     alone.browser.wait_for_text("main", "open the link that it printed last")
     alone.browser.complaints()
+
+
+def test_the_file_that_a_browser_is_given_leads_to_the_page(alone: Shown, tmp_path: Path) -> None:
+    with opened_in_browser(alone.gate.link, tmp_path, lambda address: alone.browser.open(address) is None) as could:
+        assert could
+        alone.settled("for-you")
+        assert alone.browser.run("return location.href") == f"http://{alone.server.authority}/"
 
 
 def test_a_page_whose_device_is_gone_says_so(alone: Shown) -> None:
