@@ -44,7 +44,7 @@ def contents(wheel: Path) -> set[str]:
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert {name.split("/")[0] for name in names} == PACKAGES
     assert {f"{name}/py.typed" for name in PACKAGES} <= names
-    kinds = {".py", ".typed", ".cpp", ".so", ".toml", ".html", ".css", ".js", ".svg"}
+    kinds = {".py", ".typed", ".cpp", ".so", ".toml", ".json", ".html", ".css", ".js", ".svg"}
     assert {Path(name).suffix for name in names} <= kinds
     assert {f"sdk/view/assets/{path.name}" for path in (ROOT / "sdk" / "view" / "assets").iterdir()} <= names
     return names
