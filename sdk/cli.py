@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from device_runtime import DeviceError
 from p2p import P2PError
-from sdk.commands import device, history, models, peers, ranking, sharing, view
+from sdk.commands import device, history, models, peers, ranking, serving, sharing, view
 from sdk.commands.frame import Command
 from sdk.errors import SDKError
 
@@ -28,6 +28,7 @@ COMMANDS = (
     peers.add_vouch,
     peers.add_peer,
     view.add_view,
+    serving.add_serve,
     models.add_update,
     models.add_rollback,
     models.add_metrics,

@@ -74,6 +74,11 @@ class Network:
         """Whether the node is running."""
         return self._node is not None
 
+    @property
+    def addresses(self) -> list[str]:
+        """Where the node can be dialled at; nowhere while it is not running."""
+        return list(self._addresses) if self._node is not None else []
+
     def connect(self, peers: Sequence[str], listen: str, *, lan: bool = False) -> list[str]:
         """Start the node if it is not running, dial `peers`, and return the addresses to be dialled at.
 

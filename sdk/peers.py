@@ -88,6 +88,12 @@ class Peers:
             device.publish()
             return addresses
 
+    @property
+    def addresses(self) -> list[str]:
+        """Where peers can dial this device; empty before `connect`."""
+        with self._device.locked():
+            return self._device.network.addresses
+
     def publish(self) -> bool:
         """Sign and gossip what the sharing policy allows; return whether anything new was published.
 
