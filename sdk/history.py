@@ -24,7 +24,8 @@ class Forgotten:
         events: how many.
         opinions: of peers.
         blocked_items: how many.
-        published: whether peers were told of it, and will be told otherwise: at once, or when the device connects next.
+        published: whether peers of any community were told of it. They are told otherwise at once in the community that
+            the device is connected to, and in others when it is opened for them and connects.
     """
 
     events: int
@@ -152,10 +153,10 @@ class History:
         with device.network_lock:
             with device.locked():
                 if item is None:
-                    gone = Forgotten(*device.store.forget_everything(), published=device.forget_published())
+                    gone = Forgotten(*device.store.forget_everything(), published=device.forget_published(None))
                 else:
                     blocked = int(device.store.unblock_item(item))
-                    told = device.publisher.forget(item)
+                    told = device.forget_published(item)
                     gone = Forgotten(device.store.forget_item(item), blocked_items=blocked, published=told)
                 device.model.forget_seen()
                 device.own_changed = True

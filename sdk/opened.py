@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device_runtime import DeviceError, ModelFailed, ModelStore, RuntimeSettings
-from p2p import Identity
+from p2p import Identity, item_key
 from sdk.actions import IMPRESSION
 from sdk.active_model import ActiveModel
 from sdk.blending import BlendConfig
@@ -29,7 +29,7 @@ from sdk.metrics import Timings
 from sdk.network import Network, TransportFactory
 from sdk.peer_models import ModelShelf
 from sdk.public_catalog import PublicCatalog
-from sdk.publisher import Private, Publisher
+from sdk.publisher import Private, Publisher, other_logs
 from sdk.selection import OwnItems
 from sdk.sharing import SharingPolicy
 from sdk.social import SocialConfig, SocialGraph, SocialView
@@ -245,12 +245,18 @@ class OpenDevice:
         own = OwnItems(self.store.item_opinions(), self.store.seen_items())
         return Private(own, self.social.current(self.store.opinions(self.community)))
 
-    def forget_published(self) -> bool:
-        """Be private from now on, forget what was told, and return whether a record is left to be emptied."""
-        told = not self.publisher.next(self.private())[0].is_empty
-        self.publisher.forget_everything()
+    def forget_published(self, item: str | None) -> bool:
+        """Tell an item no more, or nothing at all if it is None, in every community; drop the traces in their logs.
+
+        Returns:
+            Whether the next publication in one of them has something to take out.
+        """
+        told = [self.publisher.forget_everything() if item is None else self.publisher.forget(item)]
+        key = None if item is None else item_key(self.model.namespace, item)
+        logs = other_logs(self.folder.path, self.folder.device, self.community)
+        told += [log.forget_everything() if key is None else log.forget(key) for log in logs]
         self.network.set_interest(interest_of(self.config.interest, self.publisher.policy))
-        return told
+        return any(told)
 
     def share(self, policy: SharingPolicy) -> None:
         """Choose what is shared from the next publication on.

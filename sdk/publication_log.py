@@ -231,12 +231,20 @@ class PublicationLog:
             db.execute("DELETE FROM told WHERE key = ? AND NOT now", (key,))
             return db.execute("UPDATE told SET forgotten = 1, item = NULL WHERE key = ?", (key,)).rowcount > 0
 
-    def forget_everything(self) -> None:
-        """Drop answers and everything told that is not in the latest record; what is goes with the next publication."""
+    def forget_everything(self) -> bool:
+        """Choose to be private, and drop answers and everything told but what the next publication takes out.
+
+        Returns:
+            Whether there is anything for it to take out.
+        """
+        private = json.dumps(SharingPolicy.PRIVATE.as_json())
+        latest = self.editions(1)
         with self._database() as db:
+            db.execute("INSERT OR REPLACE INTO setting VALUES ('policy', ?)", (private,))
             db.execute("DELETE FROM answer")
             db.execute("DELETE FROM told WHERE NOT now")
             db.execute("UPDATE told SET forgotten = 1, item = NULL")
+        return any(edition.items or edition.vouches for edition in latest)
 
     def close(self) -> None:
         """Close the file; closing twice is harmless."""

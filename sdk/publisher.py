@@ -6,12 +6,14 @@ Knows no network: `sdk.network` asks it for the edges of the next record and sig
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from p2p import AdjacencyRecord, Identity, PeerId, TrustEdge
 from p2p.pseudonym import coin_secret
+from sdk.community import communities, community_folder
 from sdk.item_opinion import DAY_S
 from sdk.public_catalog import PublicCatalog
 from sdk.publication import Publication, Shared, SharedItem, Why, Withheld
@@ -131,13 +133,15 @@ class Publisher:
     def forget(self, item: str) -> bool:
         """Tell an item no more, and drop its traces here; return whether the next publication takes it out."""
         with self._lock:
+            self._absorb({})
             return self._log.forget(self._catalog.key(item))
 
-    def forget_everything(self) -> None:
-        """Choose to be private, and drop every trace but that of the record that the next publication empties."""
+    def forget_everything(self) -> bool:
+        """Choose to be private, drop every trace, and return whether the next publication has something to take out."""
         with self._lock:
-            self.choose(SharingPolicy.PRIVATE)
-            self._log.forget_everything()
+            self._absorb({})
+            self._policy = SharingPolicy.PRIVATE
+            return self._log.forget_everything()
 
     def close(self) -> None:
         """Close the log."""
@@ -150,18 +154,38 @@ class Publisher:
         told = Told(self._log.answers(), self._log.told(), self._log.began)
         return select_items(self._policy, private.items, self._catalog, told, self._coins, self._today())
 
+    def _absorb(self, names: Mapping[bytes, str]) -> AdjacencyRecord | None:
+        record = self._own_record()
+        if record is not None:
+            self._log.absorb(record, names)
+        return record
+
     def _published(self, private: Private) -> Shared:
         """Return the latest record; one that a crash kept out of the log is noted there now."""
-        record = self._own_record()
+        names = {self._catalog.key(o.item): o.item for o in private.items.opinions}
+        record = self._absorb(names)
         if record is None:
             return Shared()
-        names = {self._catalog.key(o.item): o.item for o in private.items.opinions}
-        self._log.absorb(record, names)
         names |= {key: told.item for key, told in self._log.told().items() if told.item is not None}
         actions = self._policy.action_numbers
         liked = {self._catalog.key(o.item) for o in private.items.opinions if o.actions & actions}
         items = (SharedItem(names.get(edge.key), edge, edge.key not in liked) for edge in record.items)
         return Shared(tuple(items), record.trust, record.version, record.issued_at // DAY_S)
+
+
+def other_logs(folder: Path, device: Identity, community: str) -> Iterator[PublicationLog]:
+    """Open, one after the other, the logs of the communities that a device was in, but for one.
+
+    Args:
+        folder: the device's.
+        device: its own identity.
+        community: the one to leave out.
+    """
+    for name in ["", *communities(folder)]:
+        path = community_folder(folder, name) / PUBLICATIONS_FILE
+        if name != community and path.exists():
+            with closing(PublicationLog(path, coin_secret(device.private_bytes, name))) as log:
+                yield log
 
 
 def shared_vouches(policy: SharingPolicy, opinions: Sequence[Opinion]) -> tuple[TrustEdge, ...]:

@@ -191,6 +191,29 @@ def test_two_communities_cannot_tell_that_they_meet_one_device(circle: Circle, o
         assert ann.sharing.level is SharingLevel.NETWORK
 
 
+@pytest.mark.parametrize("everything", [False, True])
+def test_to_forget_reaches_what_was_told_in_other_communities(circle: Circle, everything: bool, tmp_path: Path) -> None:
+    for community in ("", "work", "play"):
+        with circle.device("ann", community=community, config=ITEMS) as ann:
+            if not community:
+                ann.record_many([("item-1", "like", None), ("item-2", "like", None)])
+            ann.connect(listen="ann")
+    with circle.device("ann", community="new", config=ITEMS) as ann:
+        assert ann.forget(None if everything else "item-1", everything=everything).published is True
+        assert ann.forget("item-9").published is False
+    for community in ("", "work", "play"):
+        with circle.device("ann", community=community, config=ITEMS) as ann:
+            assert len(ann.shared().published.items) == 2  # nobody was there to be told yet
+            ann.connect(listen="ann")
+            report = ann.shared()
+            assert told(held(ann, ann.peer_id)) == ([] if everything else keys("item-2"))
+            assert report.ever_told == ()
+            assert report.policy == (SharingPolicy.PRIVATE if everything else SharingPolicy.ITEMS)
+    logs = list((tmp_path / "ann").rglob("publications.db*"))
+    assert len([log for log in logs if log.name == "publications.db"]) == 4
+    assert not any(item_key("tiny", "item-1") in log.read_bytes() for log in logs)
+
+
 def test_what_communities_have_in_common_are_items_and_hours(circle: Circle) -> None:
     """The limit that docs/privacy.md states: equal items have equal keys, and records of one hour have its time."""
     made = {}
