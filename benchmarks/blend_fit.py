@@ -25,9 +25,10 @@ from sdk.blending import calibrated, peer_share
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-MOST = 0.9
+MOST = 0.95
 """The peers' part that no weights learned here may exceed."""
 _RIDGE = 1e-3
+_TRIALS = 250
 METHOD = (
     "Platt's calibration of each list; the peers' part by listwise likelihood and, from there, by NDCG@10 (Nelder and "
     "Mead); slopes kept at or above 0 (benchmarks.blend_fit)"
@@ -127,11 +128,17 @@ def _share(pool: Candidates, most: float) -> PeerShare:
         return float((total - (wanted * np.log(score + 1e-300)).sum(axis=1)).mean() + _RIDGE * theta @ theta)
 
     bounds = [_ANY, _RISING, _RISING, _RISING, _RISING]
-    likely = minimize(loss, np.array([0.0, 0.1, 0.1, 0.1, 0.1]), method="L-BFGS-B", bounds=bounds)
+    likely = minimize(loss, np.array([0.0, 0.1, 0.1, 0.1, 0.1]), method="L-BFGS-B", bounds=bounds).x
     best = minimize(
-        missed, likely.x, method="Nelder-Mead", bounds=bounds, options={"initial_simplex": _around(likely.x)}
-    )
-    return PeerShare(most, *(round(float(value), 4) for value in best.x))
+        lambda theta: missed(np.append(theta, likely[-1])),
+        likely[:-1],
+        method="Nelder-Mead",
+        bounds=bounds[:-1],
+        options={"initial_simplex": _around(likely[:-1]), "maxfev": _TRIALS},
+    ).x
+    # What is added for people without events moves nobody else, so it is searched for by itself.
+    unknown = min(np.arange(0.0, 6.5, 0.5), key=lambda value: missed(np.append(best, value)))
+    return PeerShare(most, *(round(float(value), 4) for value in (*best, unknown)))
 
 
 def _around(start: Floats) -> Floats:
