@@ -58,7 +58,7 @@ def smoke_run(folder: Path, *, timeout_s: float = TIMEOUT_S) -> SmokeReport:
     """
     if not can_start_python():
         return _tried(folder, apart=False)
-    command = [sys.executable, "-m", "device_runtime.smoke", str(folder)]
+    command = [sys.executable, "-m", "device_runtime.smoke", str(folder.absolute())]  # the other process runs elsewhere
     package_parent = str(Path(__file__).resolve().parents[1])
     try:
         done = subprocess.run(

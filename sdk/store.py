@@ -17,12 +17,13 @@ from typing import Any
 
 from sdk.actions import ACTION_NUMBERS, IMPRESSION
 from sdk.database import translated
-from sdk.errors import Closed, DeviceFolderInvalid, StoreCorrupted
+from sdk.errors import Closed, DeviceFolderInvalid, StoreCorrupted, StoreUnavailable
 from sdk.item_opinion import ItemOpinion, ItemState, actions_of, state_of
 from sdk.store_schema import SCHEMA_VERSION, prepare, save_state
 
 BLOCKED = -1  # the level of an opinion that cuts a peer off
 _LEVELS = {BLOCKED, 1, 2, 3}
+_LOG_PAGES = 256  # 1 MiB of write-ahead log, which a disk that fills up has no room to empty
 _CHECKED_UP_TO = 64 << 20  # larger files are not read through when opened; SQLite names damage where it meets it
 _STATE = "level, day, actions, seen, shown, last_at"
 
@@ -76,6 +77,7 @@ class EventStore:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA secure_delete=ON")
+        db.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
         small = self._path.stat().st_size <= _CHECKED_UP_TO
         if version > 0 and small and db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("quick_check found damaged pages")
@@ -106,6 +108,13 @@ class EventStore:
             newest: what `newest` returns from now on, unchanged when None.
         """
         batch = list(events)
+        try:
+            self._add(batch, newest)
+        except StoreUnavailable:
+            self._empty_log()  # it may be what takes the room: up to some megabytes
+            self._add(batch, newest)
+
+    def _add(self, batch: Sequence[StoredEvent], newest: int | None) -> None:
         with self._database() as db:
             said: dict[str, list[tuple[int, int]]] = {}
             for event in batch:
@@ -283,7 +292,7 @@ class EventStore:
             db.execute("DELETE FROM item WHERE id = ?", found)
             for name, fewer in (("events", gone), ("impressions", shown)):
                 db.execute("UPDATE total SET value = value - ? WHERE name = ?", (fewer, name))
-        self._overwrite()
+        self._empty_log()
         return gone
 
     def forget_everything(self) -> tuple[int, int, int]:
@@ -292,11 +301,11 @@ class EventStore:
             counts = [db.execute(f"DELETE FROM {name}").rowcount for name in ("event", "opinion", "blocked_item")]
             db.execute("DELETE FROM item")
             db.execute("UPDATE total SET value = 0")
-        self._overwrite()
+        self._empty_log()
         return counts[0], counts[1], counts[2]
 
-    def _overwrite(self) -> None:
-        """Empty the write-ahead log, which still holds what was deleted."""
+    def _empty_log(self) -> None:
+        """Empty the write-ahead log, which takes room and still holds what was deleted."""
         with self._lock, translated(self._path, self._corrupted):
             if self._connection is not None:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

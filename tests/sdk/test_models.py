@@ -128,6 +128,16 @@ def test_a_bundle_that_comes_with_the_app_is_installed_when_it_is_newer(
         assert me.model.publishers == (tiny_bundle.key,)
 
 
+def test_paths_may_be_relative(
+    tmp_path: Path, tiny_bundle, newer_bundle: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    newer = newer_bundle(2).relative_to(tmp_path)
+    with Recommender.open("device", bundle=tiny_bundle.path, trusted_keys=[tiny_bundle.key]) as me:
+        assert me.update(newer).version == 2
+    assert (tmp_path / "device").is_dir()
+
+
 def test_a_bundle_that_is_no_good_leaves_the_model_that_was_there(
     opened: Opener, newer_bundle: Maker, tiny_publisher
 ) -> None:

@@ -133,6 +133,7 @@ def test_a_file_that_may_not_grow_is_named_and_nothing_is_lost(tmp_path: Path) -
     stored, error = done.stdout.split()
     assert issubclass(getattr(sys.modules["sdk.errors"], error), StoreUnavailable)
     assert 0 < int(stored) < 5000
+    assert path.stat().st_size > 300_000  # the room was used for events, not for the write-ahead log
     store = EventStore(path)
     names = [event.item for event in store.events()]
     assert names == [f"item-{n}" * 20 for n in range(int(stored))] + ["there is room again"]
