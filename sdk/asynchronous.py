@@ -193,6 +193,10 @@ class AsyncRecommender:
         """See `Recommender.network_status`."""
         return await self._run(self._inner.network_status)
 
+    async def addresses(self) -> list[str]:
+        """See `Recommender.addresses`; a coroutine, for it may wait for a request that is under way."""
+        return await self._run(lambda: self._inner.addresses)
+
     async def count_records(self) -> int:
         """See `Recommender.count_records`."""
         return await self._run(self._inner.count_records)
