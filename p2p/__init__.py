@@ -37,8 +37,9 @@ from p2p.record import (
     sign_record,
     tombstone,
 )
-from p2p.statement import Statement, open_statement
+from p2p.statement import Opener, Statement, open_statement
 from p2p.store import RecordStore
+from p2p.tables import MemoryTables, Tables
 from p2p.transport import Transport, TransportHandlers
 
 __all__ = [
@@ -58,7 +59,9 @@ __all__ = [
     "IdentityInvalid",
     "ItemEdge",
     "MemoryNetwork",
+    "MemoryTables",
     "NodeStatus",
+    "Opener",
     "P2PError",
     "PassphraseWrong",
     "PeerId",
@@ -75,6 +78,7 @@ __all__ = [
     "Statement",
     "StoreCorrupted",
     "StoreUnavailable",
+    "Tables",
     "Transport",
     "TransportHandlers",
     "TransportUnavailable",

@@ -37,7 +37,7 @@ from p2p.quota import Quota
 from p2p.reconcile import CELL_BYTES
 from p2p.record import EQUIVOCATED, SignedRecord
 from p2p.standing import Standings
-from p2p.statement import Statement
+from p2p.statement import Opener, Statement, open_statement
 from p2p.store import Entry, RecordStore
 
 _ALL = "all peers"
@@ -64,6 +64,7 @@ class Gossip:
         config: pace and limits.
         admit: how welcome an author is: the higher, the sooner pulled; 0 or less is neither pulled nor passed on.
         frontier: the authors whose records are wanted; None for everyone's.
+        opener: reads and verifies statements; a simulation hands in one that remembers its answers.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Gossip:
         config: GossipConfig | None = None,
         admit: Callable[[PeerId], float] = lambda _: 1.0,
         frontier: Frontier = lambda: None,
+        opener: Opener = open_statement,
     ) -> None:
         self._me = me
         self._store = store
@@ -84,7 +86,7 @@ class Gossip:
         self._admit = admit
         self._peers: dict[PeerId, _Peer] = {}
         self.counters = Counters()
-        self._intake = Intake(me, store, clock, self._config, self.counters)
+        self._intake = Intake(me, store, clock, self._config, self.counters, opener)
         self._pulls = Pulls(self._intake.is_news, self._config.max_claims, self._config.max_tries, self._config.retry_s)
         self._to_announce: deque[Entry] = deque()
         self._from_peer = Quota(self._config.messages)

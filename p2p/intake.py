@@ -16,7 +16,7 @@ from p2p.gossip_config import GossipConfig
 from p2p.identity import PeerId
 from p2p.quota import Quota
 from p2p.record import EQUIVOCATED, HANDED_OVER, SignedRecord
-from p2p.statement import Statement, open_statement
+from p2p.statement import Opener, Statement, open_statement
 from p2p.store import Entry, RecordStore
 
 _MAX_REMEMBERED = 4096
@@ -46,11 +46,19 @@ class Intake:
         clock: Unix seconds.
         config: limits.
         counters: where refusals are counted.
+        opener: reads and verifies what came.
     """
 
     def __init__(
-        self, me: PeerId, store: RecordStore, clock: Callable[[], float], config: GossipConfig, counters: Counters
+        self,
+        me: PeerId,
+        store: RecordStore,
+        clock: Callable[[], float],
+        config: GossipConfig,
+        counters: Counters,
+        opener: Opener = open_statement,
     ) -> None:
+        self._open = opener
         self._me = me
         self._store = store
         self._clock = clock
@@ -103,7 +111,7 @@ class Intake:
     def _opened(self, body: bytes, asked: Collection[PeerId]) -> Statement | None:
         """Check what can be said of one record by itself: size, schema, signature, freshness, and that it was asked."""
         try:
-            signed = open_statement(body)
+            signed = self._open(body)
         except RecordInvalid as error:
             self._refuse(error.reason)
             return None

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from p2p.handover import SignedHandOver, open_hand_over
 from p2p.record import SignedRecord, open_record
 
 Statement = SignedRecord | SignedHandOver
+
+Opener = Callable[[bytes], Statement]
+"""Reads and verifies a statement, as `open_statement` does."""
 
 _THREE = b"\x93"  # msgpack's header of an array of three: body and two signatures
 

@@ -1,25 +1,26 @@
-"""The statements of all known authors, on disk, bounded, and crash-safe.
+"""The statements of all known authors, bounded and crash-safe.
 
-SQLite in WAL mode; a batch is one transaction. What is stored was verified before, by `open_statement`. An author who
-signed two different records with one version, or two hand-overs, has equivocated: both are kept as proof, what the
-author said is dropped, and nothing more of that author is accepted. Knows no peers and no clock. Its tables begin with
-`p2p_`, so the file may hold other tables too.
+A batch is one transaction. What is stored was verified before, by `open_statement`. An author who signed two different
+records with one version, or two hand-overs, has equivocated: both are kept as proof, what the author said is dropped,
+and nothing more of that author is accepted. Knows no peers and no clock; `p2p.tables` says where rows lie.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from p2p.errors import P2PError, RecordInvalid, Rejected, StoreCorrupted, StoreUnavailable
+from p2p.errors import P2PError, RecordInvalid, Rejected
 from p2p.handover import SignedHandOver
 from p2p.identity import PeerId
 from p2p.record import EQUIVOCATED, HANDED_OVER, SignedRecord, digest_of
-from p2p.statement import Statement, open_statement
+from p2p.sqlite_tables import SqliteTables
+from p2p.statement import Opener, Statement, open_statement
 from p2p.store_index import Held, StoreIndex, Victims
+from p2p.tables import Proof, Row, Tables
 from p2p.wire import unpack
 
 Entry = tuple[PeerId, int, bytes]
@@ -27,29 +28,22 @@ Entry = tuple[PeerId, int, bytes]
 `EQUIVOCATED`."""
 
 _PROOF_DIGEST = bytes(32)
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_KEYS_PER_SCAN = 32
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS p2p_record (
-    author BLOB PRIMARY KEY, version INTEGER NOT NULL, digest BLOB NOT NULL, record BLOB NOT NULL,
-    place INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS p2p_equivocation (
-    author BLOB PRIMARY KEY, version INTEGER NOT NULL, first BLOB NOT NULL, second BLOB NOT NULL
-);
-CREATE TABLE IF NOT EXISTS p2p_meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-"""
+
+
+def _unvisited(_: PeerId) -> float:
+    return 0.0
 
 
 class RecordStore:
     """Latest statement per author. Safe to use from any thread.
 
     Args:
-        path: SQLite file, made when it is not there; `:memory:` keeps everything in memory.
+        where: SQLite file, made when it is not there; `:memory:` keeps everything in memory; or tables of another kind.
         max_authors: one more evicts the author with the fewest hits, then the one updated longest ago.
         max_bytes: size of all statements, within which the same is evicted; proofs and SQLite's own come on top.
         max_proofs: proofs of equivocation kept; one more forgets the oldest.
         hits: how often the person's walks visit an author; never, when not given. Must not call the store.
+        opener: verifies what is read; a simulation hands in one that remembers its answers.
 
     Raises:
         StoreCorrupted: the file is damaged or no database. It is left as it is.
@@ -58,50 +52,48 @@ class RecordStore:
 
     def __init__(
         self,
-        path: Path | str,
+        where: Path | str | Tables,
         *,
         max_authors: int = 10_000,
         max_bytes: int = 32 << 20,
         max_proofs: int = 2_000,
-        hits: Callable[[PeerId], float] = lambda _: 0.0,
+        hits: Callable[[PeerId], float] = _unvisited,
+        opener: Opener = open_statement,
     ) -> None:
-        self._path = path
         self._max_authors = max_authors
         self._max_bytes = max_bytes
         self._max_proofs = max_proofs
         self._hits = hits
+        self._open = opener
         self._pinned: set[PeerId] = set()
         self._lock = threading.RLock()
-        with self._translated():
-            self._db = sqlite3.connect(path, check_same_thread=False)
+        self._tables: Tables = SqliteTables(where) if isinstance(where, Path | str) else where
         try:
-            with self._translated():
-                self._index = self._load()
+            self._index = self._load()
         except P2PError:
-            self._db.close()
+            self._tables.close()
             raise
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy needs: all but the lock. Only tables in memory can be copied, and nobody may be writing."""
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.RLock()
+
     def _load(self) -> StoreIndex:
-        self._db.execute("PRAGMA journal_mode=WAL")
-        # FULL: a device that forgot its last publication in a power cut could sign another record with that version.
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-        found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise self._corrupted(found)
         index = StoreIndex()
-        for author, version, digest, wire, place in self._db.execute(
-            "SELECT author, version, digest, record, place FROM p2p_record ORDER BY place"
-        ):
-            successor = self._check_row(author, version, digest, wire, place)
-            index.put(PeerId(author), Held(version, digest, place, len(wire)), successor)
-        for author, *wires in self._db.execute("SELECT author, first, second FROM p2p_equivocation ORDER BY rowid"):
-            if any(self._opened(wire).author != author for wire in wires):
-                raise self._corrupted("a proof of equivocation is not about its author")
-            index.convicted[PeerId(author)] = None
+        for row in self._tables.rows():
+            successor = self._check_row(row)
+            index.put(PeerId(row.author), Held(row.version, row.digest, row.place, len(row.wire)), successor)
+        for proof in self._tables.proofs():
+            if any(self._opened(wire).author != proof.author for wire in (proof.first, proof.second)):
+                raise self._tables.corrupted("a proof of equivocation is not about its author")
+            index.convicted[PeerId(proof.author)] = None
         return index
 
-    def _check_row(self, author: object, version: object, digest: object, wire: object, place: object) -> PeerId | None:
+    def _check_row(self, row: Row) -> PeerId | None:
         """Refuse a row whose columns do not agree: a wrong digest would make honest authors look like equivocators.
 
         The signature was verified before the record was stored, and is again when it is read.
@@ -109,46 +101,27 @@ class RecordStore:
         Returns:
             The successor, if the row is a hand-over.
         """
-        if not isinstance(wire, bytes) or not isinstance(place, int) or digest_of(wire) != digest:
-            raise self._corrupted("a record is not the one that was stored")
-        envelope = unpack(wire, {})
+        sound = isinstance(row.wire, bytes) and isinstance(row.place, int)  # SQLite's columns hold any type
+        if not sound or digest_of(row.wire) != row.digest:
+            raise self._tables.corrupted("a record is not the one that was stored")
+        envelope = unpack(row.wire, {})
         body = unpack(envelope[0], {})
         handed_over = len(envelope) == 3
-        if [author, version] != ([body[1], HANDED_OVER] if handed_over else body[1:3]):
-            raise self._corrupted("a record is not that of its author and version")
+        if [row.author, row.version] != ([body[1], HANDED_OVER] if handed_over else body[1:3]):
+            raise self._tables.corrupted("a record is not that of its author and version")
         return PeerId(body[2]) if handed_over else None
 
-    def _corrupted(self, why: object) -> StoreCorrupted:
-        return StoreCorrupted(
-            f"{self._path} is damaged ({why}); move it away, peers will send their records again. Nothing was deleted."
-        )
-
     @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except UnicodeDecodeError as error:  # sqlite3 trips over its own message if that quotes the damage
-            raise self._corrupted(error) from error
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
-                raise self._corrupted(error) from error
-            raise StoreUnavailable(f"{self._path} cannot be used now ({error}); its content is whole") from error
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Change file and index together, or neither."""
+    def _transaction(self) -> Iterator[None]:
+        """Change tables and index together, or neither."""
         with self._lock:
-            before = self._index.copy()
+            before = self._index.copy() if self._tables.can_fail else self._index
             try:
-                with self._translated(), self._db:
-                    yield self._db
+                with self._tables.transaction():
+                    yield
             except BaseException:
                 self._index = before
                 raise
-
-    def _rows(self, query: str, *arguments: object) -> list[tuple[bytes, ...]]:
-        with self._lock, self._translated():
-            return self._db.execute(query, arguments).fetchall()
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -167,54 +140,51 @@ class RecordStore:
         Raises:
             StoreCorrupted, StoreUnavailable: nothing of the batch was stored.
         """
-        with self._transaction() as db:
+        with self._transaction():
             seen: dict[tuple[PeerId, int], Statement] = {}
             victims = Victims(self._index, self._pinned, self._hits)
             outcomes = []
             for statement in statements:
                 twin = seen.setdefault((statement.author, statement.version), statement)
-                outcomes.append(self._put(db, statement, twin, victims))
+                outcomes.append(self._put(statement, twin, victims))
             return outcomes
 
-    def _put(self, db: sqlite3.Connection, new: Statement, twin: Statement, victims: Victims) -> Rejected | None:
+    def _put(self, new: Statement, twin: Statement, victims: Victims) -> Rejected | None:
         author, index = new.author, self._index
         if author in index.convicted:
             return Rejected.EQUIVOCATION
         if twin.digest != new.digest:
-            self._convict(db, twin.to_bytes(), new)
+            self._convict(twin.to_bytes(), new)
             return Rejected.EQUIVOCATION
         known = index.held.get(author)
         if known is not None and new.version <= known.version:
             if new.version == known.version and new.digest != known.digest:
-                first = db.execute("SELECT record FROM p2p_record WHERE author = ?", (author,)).fetchone()[0]
-                self._convict(db, first, new)
+                first = self._tables.wire(author)
+                assert first is not None  # the index names it
+                self._convict(first, new)
                 return Rejected.EQUIVOCATION
             return Rejected.HANDED_OVER if new.version < known.version == HANDED_OVER else Rejected.STALE
         wire = new.to_bytes()
-        if not self._make_room(db, author, len(wire), victims):
+        if not self._make_room(author, len(wire), victims):
             return Rejected.FULL
-        row = Held(new.version, new.digest, index.last_place + 1, len(wire))
-        db.execute(
-            "INSERT OR REPLACE INTO p2p_record VALUES (?, ?, ?, ?, ?)",
-            (author, row.version, row.digest, wire, row.place),
-        )
-        index.put(author, row, new.successor if isinstance(new, SignedHandOver) else None)
+        held = Held(new.version, new.digest, index.last_place + 1, len(wire))
+        self._tables.put(Row(author, held.version, held.digest, wire, held.place))
+        index.put(author, held, new.successor if isinstance(new, SignedHandOver) else None)
         return None
 
-    def _convict(self, db: sqlite3.Connection, first: bytes, second: Statement) -> None:
+    def _convict(self, first: bytes, second: Statement) -> None:
         author, index = second.author, self._index
-        row = (author, second.version, first, second.to_bytes())
-        db.execute("INSERT INTO p2p_equivocation VALUES (?, ?, ?, ?)", row)
-        db.execute("DELETE FROM p2p_record WHERE author = ?", (author,))
+        self._tables.put_proof(Proof(author, second.version, first, second.to_bytes()))
+        self._tables.drop(author)
         index.drop(author)
         index.convicted[author] = None
         if len(index.convicted) > self._max_proofs:
             oldest = next(iter(index.convicted))
-            db.execute("DELETE FROM p2p_equivocation WHERE author = ?", (oldest,))
+            self._tables.drop_proof(oldest)
             del index.convicted[oldest]
             index.evicted[oldest] = EQUIVOCATED
 
-    def _make_room(self, db: sqlite3.Connection, author: PeerId, n_bytes: int, victims: Victims) -> bool:
+    def _make_room(self, author: PeerId, n_bytes: int, victims: Victims) -> bool:
         """Evict until a statement fits; return whether it does."""
         index = self._index
         known = index.held.get(author)
@@ -223,7 +193,7 @@ class RecordStore:
             victim = victims.next(but=author)
             if victim is None or victim[1] > victims.worth(author):
                 return False
-            db.execute("DELETE FROM p2p_record WHERE author = ?", (victim[0],))
+            self._tables.drop(victim[0])
             index.evict(victim[0])
         return True
 
@@ -237,23 +207,22 @@ class RecordStore:
 
     def get(self, author: PeerId) -> SignedRecord | None:
         """Return an author's latest record; None for who handed over."""
-        rows = self._rows("SELECT record FROM p2p_record WHERE author = ? AND version < ?", author, HANDED_OVER)
-        return self._record(rows[0][0]) if rows else None
+        with self._lock:
+            wire = self._tables.wire(author)
+            handed_over = author in self._index.successors
+        return None if wire is None or handed_over else self._record(wire)
 
     def records(self) -> list[SignedRecord]:
         """Return the latest record of every author, the one updated longest ago first."""
-        rows = self._rows("SELECT record FROM p2p_record WHERE version < ? ORDER BY place", HANDED_OVER)
-        return [self._record(row[0]) for row in rows]
+        with self._lock:
+            wires = self._tables.wires()
+        return [self._record(wire) for wire in wires]
 
     def mentioning(self, peers: Iterable[PeerId]) -> list[SignedRecord]:
         """Return the records that name any of these peers, in whatever place."""
-        keys, found = list(peers), dict[PeerId, SignedRecord]()
-        for first in range(0, len(keys), _KEYS_PER_SCAN):
-            batch = keys[first : first + _KEYS_PER_SCAN]
-            anywhere = " OR ".join("instr(record, ?)" for _ in batch)
-            rows = self._rows(f"SELECT record FROM p2p_record WHERE version < ? AND ({anywhere})", HANDED_OVER, *batch)
-            found |= {record.author: record for record in (self._record(row[0]) for row in rows)}
-        return list(found.values())
+        with self._lock:
+            wires = self._tables.wires_with(list(peers))
+        return [self._record(wire) for wire in wires]
 
     def successor(self, author: PeerId) -> PeerId | None:
         """Return whom an author handed over to."""
@@ -268,23 +237,23 @@ class RecordStore:
     def wire(self, author: PeerId) -> tuple[bytes, ...]:
         """Return what peers are sent about an author: its statement, or the two that convict it, or nothing."""
         with self._lock:
-            rows = self._rows("SELECT first, second FROM p2p_equivocation WHERE author = ?", author)
-            rows = rows or self._rows("SELECT record FROM p2p_record WHERE author = ?", author)
-        return rows[0] if rows else ()
+            proof = self._tables.proof(author)
+            wire = None if proof is not None else self._tables.wire(author)
+        return proof or (() if wire is None else (wire,))
 
     def _record(self, data: object) -> SignedRecord:
         found = self._opened(data)
         if not isinstance(found, SignedRecord):
-            raise self._corrupted("a hand-over stands where a record should")
+            raise self._tables.corrupted("a hand-over stands where a record should")
         return found
 
     def _opened(self, data: object) -> Statement:
         try:
             if not isinstance(data, bytes):
-                raise self._corrupted("a record is not made of bytes")
-            return open_statement(data)
+                raise self._tables.corrupted("a record is not made of bytes")
+            return self._open(data)
         except RecordInvalid as error:
-            raise self._corrupted(error) from error
+            raise self._tables.corrupted(error) from error
 
     def summary(self) -> list[Entry]:
         """Return (author, version, digest) of every statement."""
@@ -319,24 +288,25 @@ class RecordStore:
 
     def proof(self, author: PeerId) -> tuple[Statement, Statement] | None:
         """Return the two statements that convict an author."""
-        rows = self._rows("SELECT first, second FROM p2p_equivocation WHERE author = ?", author)
-        return (self._opened(rows[0][0]), self._opened(rows[0][1])) if rows else None
+        with self._lock:
+            proof = self._tables.proof(author)
+        return None if proof is None else (self._opened(proof[0]), self._opened(proof[1]))
 
     # -- the device's own record -----------------------------------------------------------------
 
     def own_version(self) -> int:
         """Return the highest version known of the device's own record, 0 when there was none."""
-        rows = self._rows("SELECT value FROM p2p_meta WHERE name = 'own_version'")
-        return int(rows[0][0]) if rows else 0
+        with self._lock:
+            return self._tables.own_version()
 
     def raise_own_version(self, version: int) -> None:
         """Remember a version of the device's own record; a lower one than known changes nothing."""
         if version <= self.own_version():
             return
-        with self._transaction() as db:
-            db.execute("INSERT OR REPLACE INTO p2p_meta VALUES ('own_version', ?)", (version,))
+        with self._transaction():
+            self._tables.set_own_version(version)
 
     def close(self) -> None:
         """Close the file; closing twice is harmless."""
         with self._lock:
-            self._db.close()
+            self._tables.close()

@@ -125,7 +125,7 @@ def test_a_file_that_cannot_be_written_changes_nothing(store: RecordStore, path:
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("PRAGMA busy_timeout=0")
     other.execute("BEGIN IMMEDIATE")
-    store._db.execute("PRAGMA busy_timeout=0")
+    store._tables._db.execute("PRAGMA busy_timeout=0")
     with pytest.raises(StoreUnavailable, match="locked"):
         store.put_many([record(ANN, 2)])
     assert store.entry(ANN.peer_id) == (1, record(ANN, 1).digest)
