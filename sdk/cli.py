@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from device_runtime import DeviceError
 from p2p import P2PError
-from sdk.commands import device, history, models, peers, ranking, serving, sharing, view
+from sdk.commands import device, history, models, peers, ranking, serving, sharing, simulation, view
 from sdk.commands.frame import Command
 from sdk.errors import SDKError
 
@@ -37,6 +37,8 @@ COMMANDS = (
     history.add_export_data,
     history.add_forget,
     device.add_rotate,
+    simulation.add_simulate,
+    simulation.add_compare,
 )
 
 

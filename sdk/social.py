@@ -9,6 +9,7 @@ import threading
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from p2p import AdjacencyRecord, PeerId, TrustEdge, item_key
 from sdk.item_opinion import ItemOpinion
@@ -33,7 +34,7 @@ NEAR = 0.4
 like serves better than what far ones do, and a region of attackers gains (1 − α)/α at most: 1.5 times what reaches it
 instead of 5.7.
 """
-_LEVEL_WEIGHT = {1: 1.0, 2: 2.0, 3: 4.0}
+LEVEL_WEIGHT = {1: 1.0, 2: 2.0, 3: 4.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,14 @@ class SocialGraph:
         self._successions = Successions()
         self._own: tuple[Sequence[ItemOpinion], Sequence[Opinion], str] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy needs: neither the lock nor the last evaluation, which comes out the same again."""
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"} | {"_view": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.RLock()
+
     def set_self(self, items: Sequence[ItemOpinion], opinions: Iterable[Opinion], namespace: str) -> None:
         """Take the person's own items and opinions; they stay on the device."""
         own = (list(items), list(opinions), namespace)
@@ -107,7 +116,7 @@ class SocialGraph:
         vouches = sorted((o for o in said if o.level > 0), key=lambda o: (-o.level, -o.at, o.peer))[:32]
         self._blocked = frozenset(PeerId(o.peer) for o in said if o.level == BLOCKED)
         self._walks.block(self._blocked)
-        trust: dict[Hashable, tuple[float, int]] = {PeerId(o.peer): (_LEVEL_WEIGHT[o.level], _UNDATED) for o in vouches}
+        trust: dict[Hashable, tuple[float, int]] = {PeerId(o.peer): (LEVEL_WEIGHT[o.level], _UNDATED) for o in vouches}
         self._graph.replace(self._ego, AuthorEdges.dated(trust, _weighted(edges)))
         self._view = None
 
@@ -141,7 +150,7 @@ class SocialGraph:
         for edge in trust:
             peer = self._successions.latest(edge.peer)
             if peer != author:
-                weights[peer] = max(weights.get(peer, (0.0, 0)), (_LEVEL_WEIGHT[edge.level], _UNDATED))
+                weights[peer] = max(weights.get(peer, (0.0, 0)), (LEVEL_WEIGHT[edge.level], _UNDATED))
         return weights
 
     def drop(self, author: PeerId) -> None:
@@ -189,10 +198,15 @@ class SocialGraph:
             return frozenset(peers).union(*(self._successions.earlier(peer) for peer in peers), {self._ego})
 
     @property
+    def n_bytes(self) -> int:
+        """Memory of the stored walks, in bytes."""
+        return self._walks.bytes
+
+    @property
     def blocked(self) -> Collection[PeerId]:
         """Peers that the person cut off."""
         return self._blocked
 
 
 def _weighted(edges: Mapping[bytes, tuple[int, int]]) -> dict[Hashable, tuple[float, int]]:
-    return {key: (_LEVEL_WEIGHT[level], day) for key, (level, day) in edges.items()}
+    return {key: (LEVEL_WEIGHT[level], day) for key, (level, day) in edges.items()}

@@ -1,0 +1,43 @@
+"""Numbers of people and items, and the keys that stand for them in records."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+from p2p import Identity, PeerId, Statement, item_key, open_statement
+
+NAMESPACE = "simulation"
+_REMEMBERED = 400_000
+
+
+class Keys:
+    """The keys of one simulation; the same seed gives the same.
+
+    Args:
+        seed: of the scenario.
+        authors: how many identities there are, honest and not.
+        items: how many items there are, spam included.
+    """
+
+    def __init__(self, seed: int, authors: int, items: int) -> None:
+        self._seed = seed
+        self.peers: list[PeerId] = [self.identity(number).peer_id for number in range(authors)]
+        self.number: dict[bytes, int] = {peer: number for number, peer in enumerate(self.peers)}
+        self.items: list[bytes] = [item_key(NAMESPACE, str(item)) for item in range(items)]
+        self.item_number: dict[bytes, int] = {key: item for item, key in enumerate(self.items)}
+
+    def identity(self, number: int) -> Identity:
+        """Return what signs for an author."""
+        content = f"meritrec/simulation/{self._seed}/{number}"
+        return Identity.from_seed(hashlib.sha256(content.encode()).digest())
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def remembered(data: bytes) -> Statement:
+    """Read and verify a statement, once for all devices of this process: each still checks all else by itself.
+
+    Raises:
+        RecordInvalid: with the reason.
+    """
+    return open_statement(data)
