@@ -162,7 +162,7 @@ def _ran(trial: Trial, run: Any, lowered: Any, real: Any) -> Trial:
 
 
 def _session(lowered: Any, *, slow: bool) -> Any:
-    from device_runtime import ModelFailed, RuntimeUnavailable, open_session
+    from device_runtime import BackendMissing, ModelFailed, RuntimeUnavailable, open_session
     from server_training.export.reference_session import ReferenceSession
 
     if slow:
@@ -172,6 +172,8 @@ def _session(lowered: Any, *, slow: bool) -> Any:
     except (ModelFailed, RuntimeUnavailable) as native:
         try:
             return open_session(lowered.program, prefer="python")
+        except BackendMissing:  # neither has it
+            raise native from None
         except (ModelFailed, RuntimeUnavailable) as python:
             raise ModelFailed(f"{native}; ExecuTorch's Python runtime: {python}") from native
 

@@ -26,6 +26,7 @@ from server_training.training.run_folder import Run
 from server_training.training.windows import Windows, catalog_rows, history_windows
 
 TOP = 10
+LARGEST_DIFFERENCE = 0.05
 _BATCH = 256
 _COMPARED = 64
 _FLIPS = 2  # so many near-ties may fall the other way: with few users that is more than any limit
@@ -43,7 +44,7 @@ class VerifyLimits:
         min_top10_overlap: smallest mean share of common items of the top ten.
     """
 
-    max_abs_diff: float = 0.05
+    max_abs_diff: float = LARGEST_DIFFERENCE
     max_recall_loss: float = 0.02
     max_ndcg_loss: float = 0.02
     min_top10_overlap: float = 0.7

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from server_training.export.backends import BACKENDS
 from server_training.export.support import Kept
+from server_training.export.verify import LARGEST_DIFFERENCE
 
 HEADER = "| backend | for | scheme | lowered | delegated | bytes | s | scheme costs | ran on | max error | top ten |"
 _RULE = "|---|---|---|---|---|---|---|---|---|---|---|"
@@ -87,13 +88,16 @@ def _cells(kept: Kept) -> list[str]:
 
 
 def _notes(own: Sequence[Kept]) -> list[str]:
-    """What was missing or failed; the same of several schemes once."""
+    """What was missing or failed, or what an export would refuse; the same of several schemes once."""
     said: dict[str, list[str]] = {}
     for kept in own:
         trial = kept.trial
         for kind, text in (("", trial.missing), ("not lowered: ", trial.problem), ("not run: ", trial.not_run)):
             if text is not None:
                 said.setdefault(f"{kind}{_one_line(text)}", []).append(trial.quantization)
+        if trial.max_error is not None and not trial.max_error <= LARGEST_DIFFERENCE:
+            refused = f"export refuses it: the largest difference allowed is {LARGEST_DIFFERENCE}"
+            said.setdefault(refused, []).append(trial.quantization)
     return [f"- {own[0].trial.backend} ({', '.join(schemes)}): {text}" for text, schemes in said.items()]
 
 
@@ -112,7 +116,8 @@ def _number(value: float | None) -> str:
 
 
 def _one_line(text: str) -> str:
-    plain = " ".join(text.split())
+    """The first sentence."""
+    plain = " ".join(text.split()).partition(". ")[0]
     return plain if len(plain) <= _LONGEST_NOTE else plain[:_LONGEST_NOTE] + " …"
 
 

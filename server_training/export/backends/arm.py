@@ -80,7 +80,7 @@ class Vgf(_Arm):
 
     name = "vgf"
     target = "GPUs with the ML extensions for Vulkan"
-    packages = ("ai_ml_sdk_model_converter==0.10.0", _TOSA_TOOLS)
+    packages = ("ai_ml_sdk_model_converter==0.9.0", _TOSA_TOOLS)
     modules = ("tosa_serializer",)
     tools = ("model-converter",)
 

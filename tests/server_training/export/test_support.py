@@ -16,13 +16,14 @@ from server_training.export.backends import BACKENDS
 from server_training.export.support import Kept, Setting, kept_trials
 from server_training.export.trial import Trial
 from server_training.models.config import ModelConfig
-from server_training.pages.backends import backends_page
+from server_training.pages.backends import HEADER, backends_page
 from server_training.run_config import RunConfig
 from server_training.training.config import TrainConfig
 from server_training.training.run_folder import train_run
 from tests.server_training.conftest import write_recbole
 
 ROOT = Path(__file__).parents[3]
+PAGE, TRIALS = ROOT / "docs" / "backends.md", ROOT / "docs" / "backends"
 MODEL = ModelConfig(levels=2, codebook_size=8, history_length=6, width=16, layers=1, heads=2)
 SETTING = Setting("a model", "2026-01-02", "a machine", "meritrec 1, commit abc")
 
@@ -109,8 +110,21 @@ def test_a_failure_takes_one_line_of_the_page_however_long_it_is() -> None:
     (note,) = re.findall(r"^- vulkan .*$", page, re.MULTILINE)
     assert note.startswith("- vulkan (fp32): not lowered: first | second |xxx")
     assert len(note) < 500
+    off = Kept(replace(ran, max_error=0.0501), SETTING)
+    assert "- xnnpack (fp32): export refuses it: the largest difference allowed is 0.05" in backends_page([off])
     other = replace(failed, setting=replace(SETTING, date="2026-01-03"))
     assert "Date: 2026-01-02; 2026-01-03." in backends_page([Kept(ran, SETTING), other])
+
+
+def test_the_page_in_the_documentation_was_written_by_the_command_from_all_backends() -> None:
+    kept = list(kept_trials(TRIALS))
+    assert {file.name for file in TRIALS.iterdir()} == {
+        f"{entry.trial.backend}-{entry.trial.quantization}.json" for entry in kept
+    }
+    assert PAGE.read_text() == backends_page(kept)
+    rows = PAGE.read_text().partition(HEADER)[2].partition("\n\n")[0].splitlines()[2:]
+    tried = {(row.split("|")[1].strip(), row.split("|")[3].strip()) for row in rows}
+    assert tried == {(name, scheme) for name, backend in BACKENDS.items() for scheme in backend.quantizations}
 
 
 def test_every_environment_lists_what_its_backends_need_and_never_torch() -> None:
