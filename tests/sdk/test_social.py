@@ -118,6 +118,8 @@ def test_a_new_record_replaces_the_old_and_a_dropped_one_is_gone(graph: SocialGr
 def test_the_same_graph_and_seed_give_the_same_scores(graph: SocialGraph) -> None:
     first = graph.view()
     graph.set_self([], [Opinion(FRIEND, 2, 0)], "n")
+    assert graph.view() is first  # nothing changed, so nobody walks
+    graph.set_self([], [Opinion(FRIEND, 2, 1)], "n")
     again = graph.view()
     assert again is not first
     assert again.peers.scores == first.peers.scores
