@@ -34,7 +34,9 @@ def device(opened, tmp_path: Path, tiny_bundle, capsys: pytest.CaptureFixture[st
 
 @contextmanager
 def _viewing(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", "import sys; from sdk.cli import main; sys.exit(main())"]
+    # What was started in the background ignores SIGINT, and so would its children: as in a terminal, it counts here.
+    listening = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"import signal, sys; {listening}; from sdk.cli import main; sys.exit(main())"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(
         [*command, "view", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
