@@ -150,7 +150,7 @@ def test_the_smoke_run_finds_a_program_that_answers_nonsense(
     bundle = make_bundle()
     m = bundle.manifest
     broken = _Broken({name: m.shape.longest(shape) for name, shape in m.methods.items()})
-    monkeypatch.setattr("device_runtime.ranker.open_session", lambda model, threads: broken)
+    monkeypatch.setattr("device_runtime.ranker.open_session", lambda model, settings, methods: broken)
     with pytest.raises(ModelFailed, match="not finite"):
         ModelRanker.open(bundle)
     assert broken.closed
