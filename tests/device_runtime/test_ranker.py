@@ -23,6 +23,7 @@ from device_runtime import (
     PublisherKey,
     Reading,
     RowFilter,
+    RuntimeReport,
     encode_history,
     sign_bundle,
     write_bundle,
@@ -132,6 +133,7 @@ class _Broken:
     """A session whose program has the right shapes and answers nonsense."""
 
     name = "broken"
+    report = RuntimeReport("broken", "a test opened it")
 
     def __init__(self, methods: dict[str, MethodInfo]) -> None:
         self.methods = methods
