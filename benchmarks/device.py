@@ -156,7 +156,7 @@ def _write_onnx(run: Run, scratch: Path) -> dict[str, int]:
         import torch
         from onnxruntime.quantization import QuantType, quantize_dynamic
     except ImportError as error:
-        console.print(f"onnxruntime is left out ({error}); install `pip install 'meritrec[bench]'`")
+        console.print(f"onnxruntime is left out ({error}); install `pip install 'meritrec[bench]'`", markup=False)
         return {}
     del onnxruntime
     varying = lengths_of(shape_of(run.model, _BEAM))
