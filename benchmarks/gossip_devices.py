@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import numpy as np
 
 from benchmarks.gossip_people import NAMESPACE, People
-from p2p import Gossip, PeerId, RecordStore, SignedRecord, intake, open_statement
+from p2p import Gossip, PeerId, RecordStore, SignedRecord
 from sdk.interest import Interest, InterestConfig
 from sdk.item_opinion import ItemOpinion
+from sdk.simulation.keys import remembered
 from sdk.social import SocialConfig, SocialGraph
 from sdk.store import Opinion
 from trust import MeritRankConfig, SalsaConfig
@@ -45,12 +45,6 @@ class Updates:
         return self._signed[person, version]
 
 
-def verify_once() -> None:
-    """Verify each record once for all devices of this process: it is bytes that are measured here, not CPU."""
-    if not hasattr(intake.open_statement, "cache_info"):  # type: ignore[attr-defined]  # it imports that name
-        intake.open_statement = lru_cache(maxsize=200_000)(open_statement)  # type: ignore[attr-defined]
-
-
 class Device:
     """A device as the SDK makes it.
 
@@ -77,6 +71,7 @@ class Device:
             np.random.default_rng((seed, person)),
             admit=self.interest.admit,
             frontier=self.interest.frontier,
+            opener=remembered,  # verified once for all devices: it is bytes that are measured here, not CPU
         )
         self._trust: dict[PeerId, object] = {}
         self._dirty = False

@@ -16,10 +16,11 @@ from statistics import mean
 
 import numpy as np
 
-from benchmarks.gossip_devices import DAY_S, START, Device, Updates, overlap_of, social_of, top_items, verify_once
+from benchmarks.gossip_devices import DAY_S, START, Device, Updates, overlap_of, social_of, top_items
 from benchmarks.gossip_people import People, made_people
 from p2p import Gossip, MemoryNetwork, PeerId, RecordStore, SignedRecord
 from p2p.memory import LinkConfig
+from sdk.simulation.keys import remembered
 from trust import AuthorEdges, GraphLimits, MeritRankConfig, TrustGraph, rank_peers
 
 DAYS = 2  # the first begins with empty stores, the second shows what goes on
@@ -87,7 +88,6 @@ class Simulation:
     """
 
     def __init__(self, people: People, updates: Updates, wanted: int, seed: int) -> None:
-        verify_once()
         self._people, self._updates, self._wanted, self._seed = people, updates, wanted, seed
         self.devices: dict[PeerId, Device] = {}
         self.net = MemoryNetwork(seed, _LINK, START, on_change=self._changed)
@@ -119,6 +119,7 @@ class Simulation:
             rng,
             admit=lambda author: float(author in keys),
             frontier=lambda: keys,
+            opener=remembered,
         )
         self.net.add(peer, core, _TICK_S)
         return peer
@@ -126,7 +127,7 @@ class Simulation:
     def add_rest(self, neighbours: Sequence[PeerId], follows: Iterable[int]) -> None:
         """Add one core in place of all other devices: it brings the neighbours what they follow."""
         peer, store = PeerId(bytes(32)), RecordStore(":memory:", max_bytes=1 << 30)
-        core = Gossip(peer, store, self.net.clock, np.random.default_rng(4))
+        core = Gossip(peer, store, self.net.clock, np.random.default_rng(4), opener=remembered)
         self.net.add(peer, core, _TICK_S)
         for neighbour in neighbours:
             self.net.connect(peer, neighbour)
