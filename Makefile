@@ -4,20 +4,24 @@ PYTHON ?= python3
 # Where pip finds a CPU build of torch, if your configured index has none:
 #   make TORCH_INDEX=https://download.pytorch.org/whl/cpu demo
 TORCH_INDEX ?=
+# Tests run in this many processes at once; each takes about 1 GB. make WORKERS=0 test: in one, for a debugger.
+WORKERS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Each worker goes through a stretch of neighbouring tests, which share fixtures, and then takes from the others' stretches.
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: demo test test-fast check format wheel aarch64 clean
+.PHONY: demo test test-fast check format wheel aarch64 environment clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
 	$(BIN)/python -m examples.demo $(DEMO_ARGS)
 
 test: check
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-fast: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -34,6 +38,8 @@ wheel: $(READY)
 
 aarch64: $(READY)
 	.ci/aarch64 "$(BIN)/python" dist
+
+environment: $(READY)
 
 $(READY): requirements.lock pyproject.toml setup.py .ci/environment
 	.ci/environment "$(PYTHON)" "$(VENV)" "$(TORCH_INDEX)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import secrets
 import socket
 import struct
 import threading
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from p2p import lan
 from p2p.errors import TransportUnavailable
-from p2p.lan import SERVICE, LanDiscovery, addresses_in, expanded, text_of
+from p2p.lan import LanDiscovery, addresses_in, expanded, text_of
 
 PATIENCE_S = 20.0
 SMALL, LARGE = (f"/ip4/127.0.0.1/tcp/4001/p2p/12D3Koo{digit}{'W' * 44}" for digit in "AB")
@@ -45,7 +46,15 @@ needs_multicast = pytest.mark.skipif(
 
 
 @pytest.fixture
-def found() -> Iterator[tuple[queue.Queue[str], queue.Queue[str]]]:
+def service(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A type of service that nobody else announces: what runs beside this, tests too, shares the loopback interface."""
+    own = f"_m{secrets.token_hex(6)}._udp.local."
+    monkeypatch.setattr(lan, "SERVICE", own)
+    return own
+
+
+@pytest.fixture
+def found(service: str) -> Iterator[tuple[queue.Queue[str], queue.Queue[str]]]:
     small, large = queue.Queue[str](), queue.Queue[str]()
     nodes = [
         LanDiscovery([SMALL], small.put, interfaces=["127.0.0.1"]),
@@ -65,7 +74,7 @@ def test_of_two_nodes_the_smaller_is_told_the_other(found: tuple[queue.Queue[str
 
 
 @needs_multicast
-def test_nothing_stays_behind() -> None:
+def test_nothing_stays_behind(service: str) -> None:
     before = set(threading.enumerate())
     LanDiscovery([SMALL], print, interfaces=["127.0.0.1"]).close()
     left = [thread for thread in threading.enumerate() if thread not in before]
@@ -75,7 +84,7 @@ def test_nothing_stays_behind() -> None:
 
 
 @needs_multicast
-def test_a_hostile_announcement_is_ignored_and_the_next_one_is_heard() -> None:
+def test_a_hostile_announcement_is_ignored_and_the_next_one_is_heard(service: str) -> None:
     import zeroconf
 
     heard: queue.Queue[str] = queue.Queue()
@@ -83,9 +92,9 @@ def test_a_hostile_announcement_is_ignored_and_the_next_one_is_heard() -> None:
     stranger = zeroconf.Zeroconf(interfaces=["127.0.0.1"])
     public = LARGE.replace("127.0.0.1", "8.8.8.8")
     for number, text in enumerate((b"\xff", b"\x05hello", text_of([public]), b"\x09dnsaddr=\xff", text_of([LARGE]))):
-        name = f"stranger{number}.{SERVICE}"
+        name = f"stranger{number}.{service}"
         stranger.register_service(
-            zeroconf.ServiceInfo(SERVICE, name, port=1, properties=text, server=f"stranger{number}.local.")
+            zeroconf.ServiceInfo(service, name, port=1, properties=text, server=f"stranger{number}.local.")
         )
     assert heard.get(timeout=PATIENCE_S) == LARGE
     assert heard.empty()
@@ -156,7 +165,7 @@ def test_the_interfaces_of_this_machine_are_found() -> None:
 
 
 @needs_multicast
-def test_two_devices_meet_without_being_told_addresses() -> None:
+def test_two_devices_meet_without_being_told_addresses(service: str) -> None:
     from p2p.identity import Identity
     from p2p.libp2p_transport import Libp2pTransport
     from p2p.node import PeerNode
