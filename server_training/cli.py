@@ -1,4 +1,4 @@
-"""`meritrec-server`: prepare, train, evaluate, export, try backends, update, sign, rotate keys, inspect.
+"""`meritrec-server`: prepare, train, align, evaluate, export, try backends, update, sign, rotate keys, inspect.
 
 Results go to stdout (JSON with --json), progress and errors to stderr. Exit codes: 0 done; 1 refused or failed, with
 one sentence why; 2 wrong usage; 130 interrupted (the same command resumes a training).
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from device_runtime import DeviceError
-from server_training import backend_commands, commands, publishing
+from server_training import align_command, backend_commands, commands, publishing
+from server_training.alignment.config import shipped_alignments
 from server_training.errors import TrainingError
 from server_training.evaluation.names import BASELINES, CUTOFFS
 from server_training.files import default_cache
@@ -56,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.",
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_prepare, _train, _evaluate, _export, _backends, _delta, _sign, _rotate, _inspect):
+    for add in (_prepare, _train, _align, _evaluate, _export, _backends, _delta, _sign, _rotate, _inspect):
         add(subparsers)
     return parser
 
@@ -125,6 +126,27 @@ def _train(subparsers: Subparsers) -> None:
         help="under torchrun: seconds to wait for a process that does not answer (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
+def _align(subparsers: Subparsers) -> None:
+    parser = _add(
+        subparsers,
+        "align",
+        "move a trained model towards what people want, by rewards on its own lists; resumes where it was interrupted",
+        align_command.align_command,
+    )
+    parser.add_argument("config", help=f"a .toml file, or one of {', '.join(shipped_alignments())}")
+    parser.add_argument("--run", type=Path, help="run folder to start from (default: the one that the file names)")
+    parser.add_argument("--out", type=Path, required=True, help="run folder to write")
+    parser.add_argument("--fresh", action="store_true", help="discard what the run folder holds and start again")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.NAME=VALUE",
+        help="change one setting, such as train.steps=100; may be repeated",
+    )
+    parser.add_argument("--json", action="store_true", help="print the evaluation as JSON")
 
 
 def _evaluate(subparsers: Subparsers) -> None:

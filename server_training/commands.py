@@ -38,7 +38,7 @@ def prepare_command(arguments: argparse.Namespace) -> None:
 
 def train_command(arguments: argparse.Namespace) -> None:
     """Train, or resume."""
-    config = changed(load_config(arguments.config) if arguments.config else RunConfig(), _overrides(arguments.set))
+    config = changed(load_config(arguments.config) if arguments.config else RunConfig(), overrides(arguments.set))
     processes = Processes.join(timeout_s=arguments.timeout, alone_too=arguments.sharded)
     with training_bar(shown=processes.first) as bar:
         result = train_run(
@@ -64,7 +64,7 @@ def train_command(arguments: argparse.Namespace) -> None:
     print_result(summary, arguments.json, lambda: "\n".join(text_lines(summary)))
 
 
-def _overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+def overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Read `section.name=value`, the value as in TOML, or as text where it is no TOML value."""
     sections: dict[str, dict[str, Any]] = {}
     for setting in settings:

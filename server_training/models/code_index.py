@@ -55,6 +55,25 @@ class CodeIndex(nn.Module):
             self.get_buffer(f"owner_{level}"),
         )
 
+    def owners(self, level: int) -> Tensor:
+        """Int64 [n]: which of the distinct prefixes of `level` codes each item has; with all codes, the item itself."""
+        if level == self.levels:
+            return torch.arange(len(self.codes), device=self.codes.device)
+        return self._level(level)[2]
+
+    def branches(self, level: int) -> tuple[Tensor, Tensor, Tensor]:
+        """What follows the prefixes of `level` codes.
+
+        Returns:
+            The distinct prefixes [P, level]; int64 [P, K], the prefix of one more code that each code leads to, -1
+            where the catalog allows none; and int64 [C], how many items have each of those.
+        """
+        prefixes, allowed, owner = self._level(level)
+        longer = self.owners(level + 1)
+        children = torch.full(allowed.shape, -1, dtype=torch.int64, device=owner.device)
+        children[owner, self.codes[:, level]] = longer
+        return prefixes, children, torch.bincount(longer)
+
     def losses(self, logits_of: LevelLogits, states: Tensor, items: Tensor) -> Tensor:
         """Negative log-likelihood [M] of `items` int64 [M] (catalog rows) given `states` [M, d], code after code.
 
@@ -63,14 +82,18 @@ class CodeIndex(nn.Module):
             states: [M, d].
             items: int64 [M].
         """
+        return self.code_losses(logits_of, states, items).sum(dim=1)
+
+    def code_losses(self, logits_of: LevelLogits, states: Tensor, items: Tensor) -> Tensor:
+        """As `losses`, of every code alone: [M, L]."""
         codes = self.codes[items]
-        total = states.new_zeros(len(states))
+        losses = []
         for level in range(self.levels):
             logits = logits_of(level, states, codes[:, :level] if level else None)
             _, allowed, owner = self._level(level)
             masked = logits.masked_fill(~allowed[owner[items]], FORBIDDEN)
-            total = total + F.cross_entropy(masked, codes[:, level], reduction="none")
-        return total
+            losses.append(F.cross_entropy(masked, codes[:, level], reduction="none"))
+        return torch.stack(losses, dim=1)
 
     def score_catalog(self, logits_of: LevelLogits, states: Tensor) -> Tensor:
         """Exact log-probability of every item, float32 [N, n], given `states` [N, d]."""

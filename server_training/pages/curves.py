@@ -11,13 +11,14 @@ _WIDTH, _HEIGHT = 320.0, 150.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 8.0, 312.0, 28.0, 128.0
 
 
-def curve(title: str, points: Sequence[Point], written: str) -> str:
-    """Draw values over epochs; the first, the last and the extreme one carry their value.
+def curve(title: str, points: Sequence[Point], written: str, counted: str = "epoch") -> str:
+    """Draw values over epochs or steps; the first, the last and the extreme one carry their value.
 
     Args:
         title: what is drawn.
         points: (epoch, value), at least one, epochs ascending.
         written: format of a value, such as "{:.3f}".
+        counted: what the points are counted by.
     """
     first, last = points[0][0], points[-1][0]
     values = [value for _, value in points]
@@ -43,7 +44,7 @@ def curve(title: str, points: Sequence[Point], written: str) -> str:
         f'<svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" aria-label="{said}"><title>{said}</title>'
         f'<line x1="{_LEFT}" x2="{_RIGHT}" y1="{_BOTTOM + 6}" y2="{_BOTTOM + 6}" class="axis"/>'
         f'<path d="{path}"/>{marks}'
-        f'<text x="{_LEFT}" y="{_HEIGHT - 1}" class="soft">epoch {first:g}</text>'
+        f'<text x="{_LEFT}" y="{_HEIGHT - 1}" class="soft">{escape(counted)} {first:g}</text>'
         f'<text x="{_RIGHT}" y="{_HEIGHT - 1}" class="soft" text-anchor="end">{last:g}</text></svg>'
     )
 

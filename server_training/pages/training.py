@@ -19,7 +19,7 @@ from server_training.training.run_folder import EVALUATION_FILE, RUN_FILE
 
 PAGE_FILE = "report.html"
 
-_STYLE = """
+STYLE = """
 :root{color-scheme:light dark;--paper:#faf9f6;--card:#fff;--ink:#1d2430;--soft:#5a6474;--line:#e0ddd5;--ours:#0f6d61}
 @media(prefers-color-scheme:dark){:root{--paper:#12151a;--card:#1a1e25;--ink:#e8e6e1;--soft:#a2aab7;--line:#2e353f;
 --ours:#54c3ae}}
@@ -67,19 +67,19 @@ def _page(name: str, info: Mapping[str, Any], log: Sequence[Mapping[str, Any]], 
         f"{seconds / 60:.1f} minutes of training, {info['parameters']:,} learned numbers.</p>",
         f"<h2>Curves</h2><div class=curves>{''.join(_curves(log))}</div>",
         "<h2>Semantic IDs</h2>",
-        _table(("", ""), [(key.replace("_", " "), _written(value)) for key, value in info["tokenizer"].items()]),
+        table(("", ""), [(key.replace("_", " "), written(value)) for key, value in info["tokenizer"].items()]),
     ]
     if evaluation is not None:
         parts += ["<h2>Evaluation</h2>", _evaluation(evaluation)]
     parts.append("<h2>Settings</h2>")
     for section, values in info["config"].items():
-        rows = [(key, _written(value)) for key, value in values.items()]
-        parts.append(f"<h3>{escape(section)}</h3>{_table(('', ''), rows)}")
+        rows = [(key, written(value)) for key, value in values.items()]
+        parts.append(f"<h3>{escape(section)}</h3>{table(('', ''), rows)}")
     parts.append(f'<p class="soft">Data: {escape(info["data_folder"])}, sha256 {escape(info["data_sha256"])}</p>')
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Training run {escape(name)}</title><style>{_STYLE}</style></head>"
+        f"<title>Training run {escape(name)}</title><style>{STYLE}</style></head>"
         f"<body><main>{''.join(parts)}</main></body></html>\n"
     )
 
@@ -117,10 +117,11 @@ def _evaluation(evaluation: Mapping[str, Any]) -> str:
         f"{rules['n_users']:,} users, all {rules['n_items']:,} items ranked; seen items removed, or kept where the "
         f"column says so. {rules['split_rule']}."
     )
-    return _table(columns, rows, caption)
+    return table(columns, rows, caption)
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
+    """An HTML table with escaped cells; without headings when all columns are empty."""
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     below = f'<p class="soft">{escape(caption)}</p>' if caption else ""
@@ -128,9 +129,10 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str =
     return f'<div class=scroll tabindex="0"><table>{above}<tbody>{body}</tbody></table></div>{below}'
 
 
-def _written(value: object) -> str:
+def written(value: object) -> str:
+    """A setting or measure as text."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):
-        return ", ".join(_written(part) for part in value)
+        return ", ".join(written(part) for part in value)
     return str(value)

@@ -49,7 +49,7 @@ EVALUATION_FILE = "evaluation.json"
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What run.json says."""
+    """What run.json says; `alignment` has the settings of the alignment, if there was one."""
 
     data_folder: str
     data_sha256: str
@@ -59,6 +59,7 @@ class RunInfo:
     epochs: int
     best_valid_ndcg_at_10: float
     neighbour_weight: float = 0.0
+    alignment: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,13 @@ class Run:
         return Path(self.info.data_folder)
 
     def settings_without_seed(self) -> dict[str, Any]:
-        """All settings but the seed: equal for runs of one system."""
+        """All settings but the seeds: equal for runs of one system."""
         config = RunConfig.from_dict(self.info.config)
-        return replace(config, train=replace(config.train, seed=0)).to_dict()
+        settings = replace(config, train=replace(config.train, seed=0)).to_dict()
+        if self.info.alignment is not None:
+            aligned = {name: part for name, part in self.info.alignment.items() if name != "run"}
+            settings["alignment"] = {**aligned, "train": {**aligned["train"], "seed": 0}}
+        return settings
 
     @classmethod
     def open(cls, folder: Path) -> Run:

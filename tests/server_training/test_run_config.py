@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from server_training.cli import main
-from server_training.commands import _overrides
+from server_training.commands import overrides
 from server_training.errors import ConfigInvalid
 from server_training.run_config import RunConfig, changed, load_config, shipped
 
@@ -58,7 +58,7 @@ def test_a_missing_or_damaged_file_is_refused(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_settings_on_the_command_line_are_read_as_toml() -> None:
-    found = _overrides(["train.epochs=5", "model.dropout=0.25", "model.head=parallel", 'items.text="minilm"'])
+    found = overrides(["train.epochs=5", "model.dropout=0.25", "model.head=parallel", 'items.text="minilm"'])
     assert found == {
         "train": {"epochs": 5},
         "model": {"dropout": 0.25, "head": "parallel"},
