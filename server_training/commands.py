@@ -20,6 +20,7 @@ from server_training.errors import ConfigInvalid, TrainingError
 from server_training.files import write_atomically
 from server_training.pages.training import write_training_page
 from server_training.run_config import RunConfig, changed, load_config
+from server_training.training.precision import is_low
 from server_training.training.processes import Processes
 from server_training.training.run_folder import EVALUATION_FILE, RUN_FILE, Run, train_run
 
@@ -40,6 +41,8 @@ def train_command(arguments: argparse.Namespace) -> None:
     """Train, or resume."""
     config = changed(load_config(arguments.config) if arguments.config else RunConfig(), overrides(arguments.set))
     processes = Processes.join(timeout_s=arguments.timeout, alone_too=arguments.sharded)
+    if processes.first and config.train.precision == "bfloat16" and not is_low(config.train, processes.device):
+        console.print("precision: float32, for this processor has no units for bfloat16")
     with training_bar(shown=processes.first) as bar:
         result = train_run(
             arguments.data,

@@ -33,7 +33,8 @@ class TrainConfig:
         balance: weight of the experts' load-balance loss.
         validate_every: epochs between validations.
         patience: validations without a better NDCG@10 after which training stops; 0 to never stop early.
-        precision: of matrix products; bfloat16 halves their cost where the processor knows it.
+        precision: of matrix products; bfloat16 halves their cost where the processor has units for it; elsewhere they
+            stay float32.
         seed: equal seeds, data and settings give equal weights.
     """
 

@@ -37,6 +37,7 @@ from server_training.training.config import TrainConfig
 from server_training.training.interrupt import StopRequest, stop_requests
 from server_training.training.logs import LOG_FILE, EpochRecord, Journal
 from server_training.training.model_file import MODEL_FILE, TrainedModel, load_model, save_model
+from server_training.training.precision import is_low
 from server_training.training.processes import Processes
 from server_training.training.step import Optimizer, TrainingStep
 from server_training.training.windows import training_windows
@@ -231,7 +232,7 @@ class _Run:
         device = self.processes.device
         batch = self.windows.take(rows).to(device)
         wanted = self.windows.targets(rows, self.config.session, batch.rows.shape[1])
-        low = self.config.precision == "bfloat16"
+        low = is_low(self.config, device)
         with torch.autocast(device.type, torch.bfloat16) if low else contextlib.nullcontext():
             loss: Tensor = self.wrapped(
                 batch, wanted.to(device), torch.from_numpy(self.weights).to(device), self.config.balance
