@@ -1,9 +1,9 @@
 """Anti-entropy: which peers to compare stores with, and what to say. No I/O, no clock of its own.
 
 A comparison names what the other side holds and this one lacks, among the authors that both want: what only one of
-them wants would differ for ever. It starts with a small table and grows it while the difference does not fit. Whoever
-is asked, and sees that the asker holds what it lacks itself, asks back, so both sides end up equal. In a quiet network
-comparisons with random peers become rarer.
+them wants would differ for ever. It starts with a small table, of one cell where nothing was found the last time, and
+grows it while the difference does not fit. Whoever is asked, and sees that the asker holds what it lacks itself, asks
+back, so both sides end up equal. In a quiet network comparisons with random peers become rarer.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class _Peer:
         told: digest of the interest that it knows of us.
         theirs: whose records it wants, as far as we know.
         may_tell: whether interests were not yet exchanged within this comparison.
+        first_cells: size of the table that the next comparison begins with.
         last_difference: stands for its set and ours when they differed last; the same difference needs no answer.
     """
 
@@ -67,6 +68,7 @@ class _Peer:
     told: bytes = b""
     theirs: Interest = EVERYONE
     may_tell: bool = True
+    first_cells: int = FIRST_CELLS
     last_difference: tuple[int, int] = (0, 0)
 
 
@@ -89,6 +91,8 @@ class Comparing:
         self._rng = rng
         self._config = config
         self._peers: dict[PeerId, _Peer] = {}
+        self._wanting: dict[PeerId, _Peer] = {}  # those with whom a comparison is due, now or later
+        self._frozen: frozenset[PeerId] | None = None
         self._authors: frozenset[PeerId] | None = None
         self._mine = EVERYONE
         self._interval_s = config.anti_entropy_s
@@ -99,6 +103,7 @@ class Comparing:
 
     def meet(self, peer: PeerId, now: float) -> Question:
         """Take a new peer and return what to ask it."""
+        self._wanting.pop(peer, None)
         self._peers[peer] = _Peer(busy=True, compared_at=now)
         self._interval_s = self._config.anti_entropy_s
         return self._begin(self._peers[peer])
@@ -106,11 +111,12 @@ class Comparing:
     def part(self, peer: PeerId) -> None:
         """Forget a peer that is gone."""
         self._peers.pop(peer, None)
+        self._wanting.pop(peer, None)
 
     def poke(self, now: float, wait_s: float, peers: int = 1) -> None:
         """Compare with a few random peers after some time: they see what is new here and ask back."""
         for peer in self._random(peers):
-            _want(self._peers[peer], now, wait_s)
+            self._want(peer, now, wait_s)
 
     def found(self, now: float, wait_s: float) -> None:
         """Something had come by comparison alone: compare often again, and with several peers after some time."""
@@ -126,10 +132,10 @@ class Comparing:
         if self._refresh_interest():
             self.found(now, 0.0)
         requests = []
-        for peer, state in self._peers.items():
-            if self._is_due(state, now):
-                state.wanted_at, state.busy, state.compared_at = None, True, now
-                requests.append((peer, self._begin(state)))
+        for peer in [peer for peer, state in self._wanting.items() if self._is_due(state, now)]:
+            state = self._wanting.pop(peer)
+            state.wanted_at, state.busy, state.compared_at = None, True, now
+            requests.append((peer, self._begin(state)))
         return requests
 
     def _is_due(self, state: _Peer, now: float) -> bool:
@@ -139,7 +145,7 @@ class Comparing:
         return not waits and passed(now, state.compared_at, self._config.compare_gap_s)
 
     def _begin(self, state: _Peer) -> Question:
-        state.n_cells, state.may_tell = FIRST_CELLS, True
+        state.n_cells, state.may_tell = state.first_cells, True
         return self._tell(state) if state.told != self._mine.digest else self._table(state)
 
     def _tell(self, state: _Peer) -> TellInterest:
@@ -175,6 +181,7 @@ class Comparing:
         match answer:
             case Entries(entries):
                 state.busy, state.failures = False, 0
+                state.first_cells = FIRST_CELLS if entries else 1
                 return entries, None
             case MoreCells(n_cells) if n_cells > state.n_cells:
                 state.n_cells = n_cells
@@ -190,7 +197,7 @@ class Comparing:
         if state is not None:
             wait_s = min(self._config.compare_gap_s * 2.0**state.failures, self._config.anti_entropy_max_s)
             state.busy, state.failures = False, min(state.failures + 1, _MAX_DOUBLINGS)
-            _want(state, now, wait_s)
+            self._want(peer, now, wait_s)
 
     # -- answering -------------------------------------------------------------------------------
 
@@ -217,23 +224,30 @@ class Comparing:
         difference = peel(table.minus(theirs), asked.nonce)
         if difference is not None:
             if len(difference.theirs):
-                self._ask_back(state, theirs, table, now)
+                self._ask_back(peer, theirs, table, now)
             return Entries(tuple(ours.named(difference.ours)[:MAX_ENTRIES]))
         n_cells = _more_cells(len(theirs), len(ours), int(theirs.counts[0]))
         if n_cells is not None:
             return MoreCells(n_cells)
         if theirs.counts[0]:
-            self._ask_back(state, theirs, table, now)
+            self._ask_back(peer, theirs, table, now)
         return Entries(tuple(_shuffled(ours, self._rng)[:MAX_ENTRIES]))
 
-    def _ask_back(self, state: _Peer | None, theirs: Cells, ours: Cells, now: float) -> None:
+    def _ask_back(self, peer: PeerId, theirs: Cells, ours: Cells, now: float) -> None:
+        state = self._peers.get(peer)
         # The first cell holds every id, so its xor stands for the whole set under any nonce.
         difference = (int(theirs.ids[0]), int(ours.ids[0]))
         if state is not None and difference != state.last_difference:
             state.last_difference = difference
-            _want(state, now, 0.0)
+            self._want(peer, now, 0.0)
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _want(self, peer: PeerId, now: float, wait_s: float) -> None:
+        state = self._peers[peer]
+        self._wanting[peer] = state
+        if state.wanted_at is None or now + wait_s < state.wanted_at:
+            state.wanted_at, state.wait_s = now + wait_s, wait_s
 
     def _random(self, count: int) -> list[PeerId]:
         peers = list(self._peers)
@@ -243,6 +257,9 @@ class Comparing:
     def _refresh_interest(self) -> bool:
         """Take up a frontier that moved; return whether it did. Small drifts wait, for telling it costs bytes."""
         wanted = self._frontier()
+        if wanted is not None and wanted is self._frozen:  # asked at every tick, and it seldom moves
+            return False
+        self._frozen = wanted if isinstance(wanted, frozenset) else None
         if wanted is None:
             moved, self._authors, self._mine = self._authors is not None, None, EVERYONE
             return moved
@@ -253,11 +270,6 @@ class Comparing:
         return True
 
 
-def _want(state: _Peer, now: float, wait_s: float) -> None:
-    if state.wanted_at is None or now + wait_s < state.wanted_at:
-        state.wanted_at, state.wait_s = now + wait_s, wait_s
-
-
 def passed(now: float, since: float, seconds: float) -> bool:
     """Return whether a time has passed; a clock that ran backwards must not silence anything."""
     return not 0 <= now - since < seconds
@@ -266,7 +278,7 @@ def passed(now: float, since: float, seconds: float) -> bool:
 def _more_cells(n_cells: int, n_ours: int, n_theirs: int) -> int | None:
     """Return how many cells to try next, or None when naming everything costs less."""
     at_least = abs(n_ours - n_theirs)
-    following = min(MAX_CELLS, max(4 * n_cells, at_least + at_least // 2))
+    following = min(MAX_CELLS, max(4 * n_cells, at_least + at_least // 2, FIRST_CELLS))
     if n_cells >= MAX_CELLS or following * CELL_BYTES >= n_ours * _ENTRY_BYTES:
         return None
     return following
@@ -274,4 +286,4 @@ def _more_cells(n_cells: int, n_ours: int, n_theirs: int) -> int | None:
 
 def _shuffled(selection: Selection, rng: np.random.Generator) -> list[Entry]:
     """Return all entries in random order, so that a store too large for one answer is learnt over several."""
-    return [selection.entries[int(i)] for i in rng.permutation(len(selection))]
+    return selection.at(rng.permutation(len(selection)))

@@ -45,12 +45,11 @@ _CELLS_A_MESSAGE = 64  # to peel a large table that somebody made up takes as lo
 
 
 @dataclass(slots=True)
-class _Peer:
-    """A connected peer: whether it said which of my versions it knows, when it was asked, and when it is again."""
+class _Asked:
+    """A peer that has not said yet which of my versions it knows: when it was asked, and how long until it is again."""
 
-    told_own: bool
-    own_asked_at: float
-    own_wait_s: float
+    at: float
+    wait_s: float
 
 
 class Gossip:
@@ -84,7 +83,8 @@ class Gossip:
         self._rng = rng
         self._config = config or GossipConfig()
         self._admit = admit
-        self._peers: dict[PeerId, _Peer] = {}
+        self._peers: dict[PeerId, None] = {}
+        self._untold: dict[PeerId, _Asked] = {}
         self.counters = Counters()
         self._intake = Intake(me, store, clock, self._config, self.counters, opener)
         self._pulls = Pulls(self._intake.is_news, self._config.max_claims, self._config.max_tries, self._config.retry_s)
@@ -118,12 +118,14 @@ class Gossip:
         if self._standings.is_shut_out(peer, now):
             self._refuse(Rejected.SHUT_OUT)
             return [Disconnect(peer)]
-        self._peers[peer] = _Peer(told_own=False, own_asked_at=now, own_wait_s=self._config.own_retry_s)
+        self._peers[peer] = None
+        self._untold[peer] = _Asked(now, self._config.own_retry_s)
         return [self._request(peer, AskOwn()), self._request(peer, self._comparing.meet(peer, now))]
 
     def on_peer_gone(self, peer: PeerId) -> list[Effect]:
         """A peer is gone."""
         self._peers.pop(peer, None)
+        self._untold.pop(peer, None)
         self._comparing.part(peer)
         self._pulls.forget(peer)
         return []
@@ -133,7 +135,7 @@ class Gossip:
     @property
     def ready_to_publish(self) -> bool:
         """Whether a peer has said which of my versions it knows, or there is nobody to ask."""
-        return not self._peers or any(peer.told_own for peer in self._peers.values())
+        return not self._peers or len(self._untold) < len(self._peers)
 
     def next_version(self) -> int:
         """Return the version that my next record must have: above everything seen of me."""
@@ -256,7 +258,7 @@ class Gossip:
                 return [self._request(peer, compare)] if compare else []
             case AskOwn():
                 bodies = messages.decode_bodies(data).records
-                self._peers[peer].told_own = True
+                self._untold.pop(peer, None)
                 return self._take(peer, bodies, [self._me])
             case AskBodies(wanted):
                 bodies = messages.decode_bodies(data).records
@@ -284,15 +286,15 @@ class Gossip:
     def tick(self) -> list[Effect]:
         """Do what is due: hang up, announce, pull, compare stores, ask for the own version."""
         now = self._clock()
-        effects: list[Effect] = [Disconnect(p) for p in self._peers if self._standings.is_shut_out(p, now)]
+        effects: list[Effect] = [Disconnect(p) for p in self._standings.shut_out(now) if p in self._peers]
         effects += self._announcements()
         effects += [self._request(peer, request) for peer, request in self._comparing.due(now)]
-        for peer, state in self._peers.items():
-            if not state.told_own and passed(now, state.own_asked_at, state.own_wait_s):
-                state.own_asked_at = now
-                state.own_wait_s = min(2 * state.own_wait_s, self._config.anti_entropy_max_s)
+        for peer, asked in self._untold.items():
+            if passed(now, asked.at, asked.wait_s):
+                asked.at, asked.wait_s = now, min(2 * asked.wait_s, self._config.anti_entropy_max_s)
                 effects.append(self._request(peer, AskOwn()))
-            effects.extend(self._pull(peer))
+        if not self._pulls.idle:
+            effects.extend(effect for peer in self._peers for effect in self._pull(peer))
         return effects
 
     def _announcements(self) -> list[Effect]:

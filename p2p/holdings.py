@@ -7,7 +7,7 @@ authors whose records a device wants; it is told to peers as 4-byte names, so a 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -93,18 +93,30 @@ def _digest(content: bytes) -> bytes:
 
 
 class Selection:
-    """The entries that a comparison is about, and their ids."""
+    """The entries that a comparison is about: their ids, and themselves where they are asked for.
 
-    def __init__(self, entries: list[Entry], ids: Ids) -> None:
-        self.entries = entries
-        self.ids = ids
+    Args:
+        entries: of a store.
+        ids: theirs.
+        chosen: places of those that the comparison is about; None for all.
+    """
+
+    def __init__(self, entries: Sequence[Entry], ids: Ids, chosen: NDArray[np.intp] | None = None) -> None:
+        self._entries = entries
+        self._chosen = chosen
+        self.ids = ids if chosen is None else ids[chosen]
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self.ids)
 
     def named(self, ids: Ids) -> list[Entry]:
         """Return the entries of some ids; ids that are not here are left out."""
-        return [self.entries[i] for i in np.flatnonzero(np.isin(self.ids, ids))]
+        return self.at(np.flatnonzero(np.isin(self.ids, ids))) if len(ids) else []
+
+    def at(self, places: NDArray[np.intp]) -> list[Entry]:
+        """Return entries by their place in `ids`."""
+        places = places if self._chosen is None else self._chosen[places]
+        return [self._entries[i] for i in places]
 
 
 class Holdings:
@@ -139,5 +151,4 @@ class Holdings:
         entries, ids, names = self._arrays
         if interest is None:
             return Selection(entries, ids)
-        chosen = np.flatnonzero(np.isin(names, interest))
-        return Selection([entries[i] for i in chosen], ids[chosen])
+        return Selection(entries, ids, np.flatnonzero(np.isin(names, interest)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from p2p.errors import RecordInvalid, Rejected
@@ -150,6 +151,7 @@ def encode_bodies(records: Sequence[bytes]) -> bytes:
     return pack([VERSION, list(records)])
 
 
+@lru_cache(maxsize=256)  # a broadcast is read twice: is it worth passing on, and what does it say
 def decode_announce(data: bytes) -> Announce:
     """Read a broadcast.
 

@@ -75,6 +75,11 @@ class Pulls:
         claim = self._claims.get(peer, {}).get(author)
         return None if claim is None else (claim.version, claim.pushed)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no peer is known to hold anything that is lacking."""
+        return not any(self._claims.values())
+
     def forget(self, peer: PeerId) -> None:
         """Forget a peer that is gone."""
         self._claims.pop(peer, None)

@@ -78,12 +78,19 @@ class Difference:
 def cells_of(ids: Ids, nonce: int, n_cells: int) -> Cells:
     """Return the first `n_cells` cells of a set; ids must not repeat."""
     cells = Cells(np.zeros(n_cells, np.uint64), np.zeros(n_cells, np.uint32), np.zeros(n_cells, np.int64))
-    _toggle(cells, ids, nonce, np.ones(len(ids), np.int64))
+    if n_cells > 1:
+        _toggle(cells, ids, nonce, np.ones(len(ids), np.int64))
+    else:  # the usual question of two stores that are equal; every id is in the first cell
+        cells.ids[0] = np.bitwise_xor.reduce(ids)
+        cells.checks[0] = np.bitwise_xor.reduce(_checks(ids, nonce))
+        cells.counts[0] = len(ids)
     return cells
 
 
 def peel(difference: Cells, nonce: int) -> Difference | None:
     """Return the ids of a difference, or None if there are too few cells, or they contradict themselves."""
+    if _is_empty(difference):
+        return Difference(np.empty(0, np.uint64), np.empty(0, np.uint64))
     cells = Cells(difference.ids.copy(), difference.checks.copy(), difference.counts.copy())
     found: list[Ids] = [np.empty(0, np.uint64)]
     signs: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
@@ -100,12 +107,16 @@ def peel(difference: Cells, nonce: int) -> Difference | None:
         found.append(ids)
         signs.append(sign)
         _toggle(cells, ids, nonce, -sign)
-    if cells.ids.any() or cells.checks.any() or cells.counts.any():
+    if not _is_empty(cells):
         return None
     ids, sign = np.concatenate(found), np.concatenate(signs)
     if len(np.unique(ids)) != len(ids):
         return None
     return Difference(ids[sign > 0], ids[sign < 0])
+
+
+def _is_empty(cells: Cells) -> bool:
+    return not (cells.ids.any() or cells.checks.any() or cells.counts.any())
 
 
 def _toggle(cells: Cells, ids: Ids, nonce: int, counts: NDArray[np.int64]) -> None:

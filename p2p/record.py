@@ -118,6 +118,10 @@ class SignedRecord:
 
     def to_bytes(self) -> bytes:
         """Return the wire form."""
+        return self._wire
+
+    @cached_property
+    def _wire(self) -> bytes:
         return pack([self.body, self.signature])
 
     @cached_property

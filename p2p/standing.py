@@ -60,6 +60,7 @@ class Standings:
     def __init__(self, config: StandingConfig) -> None:
         self._config = config
         self._peers: OrderedDict[PeerId, _Standing] = OrderedDict()
+        self._shut_until = 0.0  # nobody is shut out after that
 
     def blame(self, peer: PeerId, reason: Rejected, now: float) -> bool:
         """Count a fault; return whether it shuts the peer out from now on."""
@@ -77,6 +78,7 @@ class Standings:
         length = min(self._config.longest_s, self._config.shut_out_s * 2.0**standing.times)
         standing.faults, standing.times = 0.0, min(standing.times + 1, 32)
         standing.since, standing.until = now, now + length
+        self._shut_until = max(self._shut_until, standing.until)
         return True
 
     def is_shut_out(self, peer: PeerId, now: float) -> bool:
@@ -92,6 +94,8 @@ class Standings:
 
     def shut_out(self, now: float) -> tuple[PeerId, ...]:
         """Return the peers that are shut out now."""
+        if now >= self._shut_until:
+            return ()
         return tuple(peer for peer in self._peers if self.is_shut_out(peer, now))
 
     def _faded(self, standing: _Standing, now: float) -> float:

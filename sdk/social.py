@@ -6,12 +6,12 @@ Joins `p2p` (whose records) and `trust` (what the walks say of them). Knows noth
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from p2p import AdjacencyRecord, PeerId, TrustEdge, item_key
+from p2p import AdjacencyRecord, PeerId, item_key
 from sdk.item_opinion import ItemOpinion
 from sdk.store import BLOCKED, Opinion
 from sdk.succession import Successions
@@ -80,10 +80,19 @@ def as_key(key: Hashable) -> bytes:
 
 
 class SocialGraph:
-    """The trust graph around one person. Thread-safe; evaluates lazily and only after a change."""
+    """The trust graph around one person. Thread-safe; evaluates lazily and only after a change.
 
-    def __init__(self, ego: PeerId, config: SocialConfig) -> None:
+    Args:
+        ego: the person.
+        config: of the walks.
+        stated: what a record says, as edges; a simulation hands in one that remembers its answers.
+    """
+
+    def __init__(
+        self, ego: PeerId, config: SocialConfig, stated: Callable[[AdjacencyRecord], AuthorEdges] | None = None
+    ) -> None:
         self._ego = ego
+        self._stated = stated
         self._config = config
         self._graph = TrustGraph(pinned=[ego])
         self._walks = PeerWalks(self._graph, ego, config.peers, config.seed, accelerate=config.accelerate)
@@ -124,11 +133,14 @@ class SocialGraph:
         """Take the latest record of a peer; it replaces what the peer said before."""
         if record.author == self._ego:
             return  # what I published is less than what I know of myself
-        items = _weighted({edge.key: (edge.level, edge.day) for edge in record.items})
         with self._lock:
-            trust = self._redirected(record.author, record.trust)
-            self._graph.replace(record.author, AuthorEdges.dated(trust, items))
+            self._graph.replace(record.author, self._edges_of(record))
             self._view = None
+
+    def _edges_of(self, record: AdjacencyRecord) -> AuthorEdges:
+        if self._stated is not None and not self._successions:
+            return self._stated(record)
+        return stated_edges(record, self._successions.latest)
 
     def set_successor(self, peer: PeerId, successor: PeerId | None) -> frozenset[PeerId]:
         """Say whom a peer handed over to: who vouches for the peer vouches for the successor, and a block goes along.
@@ -143,15 +155,6 @@ class SocialGraph:
             if self._own is not None:
                 self._take_self(*self._own)
             return moved
-
-    def _redirected(self, author: PeerId, trust: Iterable[TrustEdge]) -> dict[Hashable, tuple[float, int]]:
-        """Return trust edges to the keys that speak now; of two that become one, the stronger."""
-        weights: dict[Hashable, tuple[float, int]] = {}
-        for edge in trust:
-            peer = self._successions.latest(edge.peer)
-            if peer != author:
-                weights[peer] = max(weights.get(peer, (0.0, 0)), (LEVEL_WEIGHT[edge.level], _UNDATED))
-        return weights
 
     def drop(self, author: PeerId) -> None:
         """Forget a peer's record."""
@@ -206,6 +209,21 @@ class SocialGraph:
     def blocked(self) -> Collection[PeerId]:
         """Peers that the person cut off."""
         return self._blocked
+
+
+def stated_edges(record: AdjacencyRecord, latest: Callable[[PeerId], PeerId] = lambda peer: peer) -> AuthorEdges:
+    """Return what a record says as edges.
+
+    Args:
+        record: of one author.
+        latest: the key that speaks now for a peer; of two vouches that become one, the stronger counts.
+    """
+    trust: dict[Hashable, tuple[float, int]] = {}
+    for edge in record.trust:
+        peer = latest(edge.peer)
+        if peer != record.author:
+            trust[peer] = max(trust.get(peer, (0.0, 0)), (LEVEL_WEIGHT[edge.level], _UNDATED))
+    return AuthorEdges.dated(trust, _weighted({edge.key: (edge.level, edge.day) for edge in record.items}))
 
 
 def _weighted(edges: Mapping[bytes, tuple[int, int]]) -> dict[Hashable, tuple[float, int]]:

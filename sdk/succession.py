@@ -14,6 +14,10 @@ class Successions:
         self._next: dict[PeerId, PeerId] = {}
         self._before: dict[PeerId, set[PeerId]] = {}
 
+    def __bool__(self) -> bool:
+        """Whether anybody handed over."""
+        return bool(self._next)
+
     def successor(self, peer: PeerId) -> PeerId | None:
         """Return whom a peer handed over to."""
         return self._next.get(peer)

@@ -1,8 +1,9 @@
 """One simulated device: the SDK's own parts without files, threads and sockets.
 
 What is the same as on a real device: the gossip core, the record store's rules, the trust graph, both walks, the choice
-of whose records to take, and what a sharing policy publishes. What differs: rows live in memory, verification is
-remembered (`keys.remembered`), and the peers are walked over again a few times a day instead of after every change.
+of whose records to take, and what a sharing policy publishes. What differs: rows live in memory, what a record says is
+verified and read once for all devices (`keys.remembered`), and the peers are walked over again a few times a day
+instead of after every change.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from p2p.messages import DIGEST_BYTES, Announce
 from p2p.node import first_version_at
 from sdk.interest import Interest, InterestConfig
 from sdk.item_opinion import ItemOpinion
-from sdk.simulation.keys import NAMESPACE, Keys, remembered
+from sdk.simulation.keys import NAMESPACE, Keys, remembered, remembered_edges
 from sdk.simulation.scenario import TrustConfig
 from sdk.simulation.world import Misbehaviour, Statement
 from sdk.social import SocialConfig, SocialGraph
@@ -95,7 +96,7 @@ class Device:
         self.peer = keys.peers[number]
         self.publishes = publishes
         self._keys, self._clock = keys, clock
-        self.social = SocialGraph(self.peer, social_config(trust))
+        self.social = SocialGraph(self.peer, social_config(trust), remembered_edges)
         self.store = RecordStore(MemoryTables(), max_bytes=_MOST_BYTES, hits=self.social.hits, opener=remembered)
         # A device that does not tell whom it trusts takes everyone's records, see `sdk.interest`.
         interest = InterestConfig() if publishes == "network" else InterestConfig(everyone_up_to=1 << 40)

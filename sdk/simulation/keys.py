@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 
-from p2p import Identity, PeerId, Statement, item_key, open_statement
+from p2p import AdjacencyRecord, Identity, PeerId, Statement, item_key, open_statement
+from sdk.social import stated_edges
+from trust import AuthorEdges
 
 NAMESPACE = "simulation"
 _REMEMBERED = 400_000
@@ -41,3 +43,9 @@ def remembered(data: bytes) -> Statement:
         RecordInvalid: with the reason.
     """
     return open_statement(data)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def remembered_edges(record: AdjacencyRecord) -> AuthorEdges:
+    """Return what a record says as edges, worked out once for all devices of this process."""
+    return stated_edges(record)

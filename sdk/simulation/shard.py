@@ -150,7 +150,7 @@ class Shard:
 
     def _send(self, source: Present, target: int, kind: str, data: Any, size: int) -> None:
         self.sent[source.device.number] += size
-        if self._is_cut(source.device.number, target):
+        if self._apart and self._is_cut(source.device.number, target):
             self.lost += 1
             return
         if self._network.loss and source.draw.random() < self._network.loss:
@@ -170,8 +170,9 @@ class Shard:
         for effect in effects:
             match effect:
                 case Broadcast(data):
-                    self._first_time(present, fingerprint(data))
-                    self._flood(present, data, but=-1)
+                    name = fingerprint(data)
+                    self._first_time(present, name)
+                    self._flood(present, name, data, but=-1)
                 case Request(peer, data):
                     self._ask(present, present.device.number_of(peer), data)
                 case Changed(authors):
@@ -179,10 +180,11 @@ class Shard:
                 case Disconnect(peer):
                     self._hang_up(present, present.device.number_of(peer))
 
-    def _flood(self, present: Present, data: bytes, but: int) -> None:
+    def _flood(self, present: Present, name: int, data: bytes, but: int) -> None:
+        named, size = (name, data), len(data)
         for target in present.connected:
             if target != but:
-                self._send(present, target, "cast", data, len(data))
+                self._send(present, target, "cast", named, size)
 
     def _first_time(self, present: Present, name: int) -> bool:
         if self.now - present.seen_since > _REMEMBERED_S:
@@ -242,7 +244,7 @@ class Shard:
             return
         self._perform(present, present.device.core.tick())
         for garbage in present.device.garbage():
-            self._flood(present, garbage, but=-1)
+            self._flood(present, fingerprint(garbage), garbage, but=-1)
         for target in present.wanted:  # whoever was away, or lost the greeting, is tried again
             if target not in present.connected:
                 self._send(present, target, "hello", None, 0)
@@ -270,16 +272,17 @@ class Shard:
             del present.connected[cause]
             self._perform(present, present.device.core.on_peer_gone(present.device.peer_of(cause)))
 
-    def _on_cast(self, present: Present, cause: int, data: bytes) -> None:
+    def _on_cast(self, present: Present, cause: int, named: tuple[int, bytes]) -> None:
+        name, data = named
         if not present.online or cause not in present.connected:
             return
         self.received[present.device.number] += len(data)
-        if not self._first_time(present, fingerprint(data)):
+        if not self._first_time(present, name):
             return
         peer = present.device.peer_of(cause)
         self._perform(present, present.device.core.on_broadcast(peer, data))
         if present.device.relays(cause, data):
-            self._flood(present, data, but=cause)
+            self._flood(present, name, data, but=cause)
 
     def _on_ask(self, present: Present, cause: int, data: tuple[int, bytes]) -> None:
         request, question = data

@@ -13,8 +13,9 @@ from p2p.effects import Disconnect, Effect, Request
 from p2p.errors import Rejected, StoreUnavailable
 from p2p.holdings import interest_of
 from p2p.identity import Identity, PeerId
-from p2p.messages import Announce, AskBodies, AskOwn, Entries, MoreCells, TellInterest, UnknownInterest
+from p2p.messages import Announce, AskBodies, AskOwn, Compare, Entries, MoreCells, TellInterest, UnknownInterest
 from p2p.quota import Rate
+from p2p.reconcile import CELL_BYTES, FIRST_CELLS
 from p2p.record import EQUIVOCATED
 from tests.p2p.gossip_lab import (
     ANN,
@@ -284,6 +285,22 @@ def test_a_small_table_grows_until_the_difference_fits() -> None:
     assert sorted(named(answer)) == sorted(map(entry, many[:60]))
     assert len(sizes) > 1
     assert sum(sizes) < 60 * 16 * 8
+
+
+def test_after_a_comparison_that_found_nothing_one_cell_is_sent_until_something_is_found() -> None:
+    lab = Lab(anti_entropy_s=10.0, anti_entropy_max_s=10.0)
+    lab.core.relay([record(ANN, 1)])
+    (question,) = comparisons(lab.meet())
+    sizes = []
+    for found in (False, True, False):
+        answer = Entries((entry(record(BEN, 1)),) if found else ())
+        lab.core.on_response(PEER.peer_id, question.data, messages.encode_comparison(answer))
+        lab.now += 10.0
+        (question,) = comparisons(lab.core.tick())
+        asked_now = messages.decode_request(question.data)
+        assert isinstance(asked_now, Compare)
+        sizes.append(len(asked_now.cells) // CELL_BYTES)
+    assert sizes == [1, FIRST_CELLS, 1]
 
 
 hostile = st.binary(max_size=100) | st.sampled_from(
