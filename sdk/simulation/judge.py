@@ -103,7 +103,7 @@ def reached_by(peers: PeerRanking, walks: int, numbers: Mapping[bytes, int]) -> 
 
 def item_numbers(items: ItemRanking, numbers: Mapping[bytes, int], own: set[int]) -> list[int]:
     """Return the ranked items by number, those left out that the person has, or that nobody listed."""
-    listed = (numbers[score.item] for score in items.scores if isinstance(score.item, bytes) and score.n_supporters)
+    listed = (numbers[item] for item, _ in items.supported(len(items)) if isinstance(item, bytes))
     return [item for item in listed if item not in own]
 
 

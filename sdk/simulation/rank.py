@@ -83,7 +83,7 @@ class Ranker:
         with _own_row(self._graph, ego, known, published=self._stated(ego)):
             peers = rank_peers(self._graph, ego, config.peers, self._seed(ego))
             items = rank_items(self._graph, ego, peers, config.items, self._seed(ego))
-        listed = (int(str(s.item)) for s in items.scores if s.n_supporters)
+        listed = (int(str(item)) for item, _ in items.supported(len(items)))
         ranked = [item for item in listed if item not in known.items]
         scores = {int(str(score.peer)): score.score for score in peers.scores}
         reached = {int(str(peer)): hits / config.peers.walks for peer, hits in peers.hits().items()}

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from sdk.simulation.edges import Edges, Ints
-from sdk.simulation.population import LEVELS, Population
+from sdk.simulation.population import LEVELS, MOST_FRIENDS, MOST_LIKES, Population
 
 Stated = dict[int, int]
 """Target to level."""
@@ -75,9 +75,9 @@ class World:
         """Return what an honest person's own device knows, whatever it publishes."""
         trust = dict(zip(*_listed(self.population.trust, person), strict=True))
         items = dict(zip(*_listed(self.population.likes, person), strict=True))
-        trust |= dict.fromkeys(self.attackers.vouches.get(person, ()), 2)
-        items |= dict.fromkeys(self.attackers.pollution.get(person, ()), LEVELS)
-        return Statement(trust, items)
+        fooled = dict.fromkeys(self.attackers.vouches.get(person, ()), 2)
+        polluted = dict.fromkeys(self.attackers.pollution.get(person, ()), LEVELS)
+        return Statement(_with(trust, fooled, MOST_FRIENDS), _with(items, polluted, MOST_LIKES))
 
     def stated_by(self, author: int) -> Statement | None:
         """Return what an author would publish if it shared everything; None for an identity that was given up."""
@@ -98,6 +98,13 @@ class World:
         return _replaced(self.population.trust, trust, self.authors), _replaced(
             self.population.likes, items, self.authors
         )
+
+
+def _with(stated: Stated, more: Stated, most: int) -> Stated:
+    """Return a list with what came last added; where a record would be too long the weakest of the rest go."""
+    room = max(0, most - len(more))
+    kept = sorted(stated, key=lambda target: -stated[target])[:room] if len(stated) > room else stated
+    return {target: stated[target] for target in kept if target not in more} | dict(list(more.items())[:most])
 
 
 def _listed(edges: Edges, author: int) -> tuple[list[int], list[int]]:
