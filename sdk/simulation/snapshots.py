@@ -31,6 +31,8 @@ _PLAIN = {
     ("numpy.random.bit_generator", "SeedSequence"),
 }
 
+_REMEMBERING = ("remembered", "remembered_edges")  # functions of `keys` that devices hold
+
 
 class _Reader(pickle.Unpickler):
     """Finds classes of these packages, and what numbers and containers are made of."""
@@ -46,7 +48,7 @@ class _Reader(pickle.Unpickler):
         found = None
         if module.startswith(_OURS) or (module, name) in _PLAIN:
             found = super().find_class(module, name)
-        if found is None or (module.startswith(_OURS) and not isinstance(found, type) and name != "remembered"):
+        if found is None or (module.startswith(_OURS) and not isinstance(found, type) and name not in _REMEMBERING):
             raise pickle.UnpicklingError(f"{module}.{name} does not belong into a checkpoint")
         return found
 

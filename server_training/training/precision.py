@@ -10,8 +10,8 @@ from server_training.training.config import TrainConfig
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Return whether a device has units for bfloat16; others emulate it, at many times the cost of float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def is_low(config: TrainConfig, device: torch.device) -> bool:
