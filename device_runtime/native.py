@@ -25,7 +25,7 @@ from device_runtime.thread_pool import hold_pool
 _MAX_RANK = 8
 _ERROR_BYTES = 4096
 _NO_BACKEND = "the runtime has no "  # kNoBackend of binding.cpp
-_CODES = {name: code for code, name in SCALAR_TYPES.items()}
+_CODES = {np.dtype(name): code for code, name in SCALAR_TYPES.items()}
 
 
 class _Array(ctypes.Structure):
@@ -127,7 +127,7 @@ class NativeSession:
     def run(self, method: str, *inputs: Array) -> tuple[Array, ...]:
         """Run a method, see `Session.run`."""
         info = check_inputs(self._methods, method, inputs)
-        arrays = [np.require(array, requirements=["C", "A"]) for array in inputs]
+        arrays = [a if a.flags.c_contiguous and a.flags.aligned else np.require(a, None, ["C", "A"]) for a in inputs]
         outputs = [np.empty(spec.shape, spec.dtype) for spec in info.outputs]
         results = _pointers(outputs)
         error = ctypes.create_string_buffer(_ERROR_BYTES)
@@ -203,7 +203,7 @@ def _as_long(array: Array, result: _Array) -> Array:
 
 def _pointers(arrays: list[Array]) -> ctypes.Array[_Array]:
     shape = ctypes.c_int64 * _MAX_RANK
-    rows = (_Array(a.ctypes.data, a.nbytes, _CODES[str(a.dtype)], a.ndim, shape(*a.shape)) for a in arrays)
+    rows = (_Array(a.ctypes.data, a.nbytes, _CODES[a.dtype], a.ndim, shape(*a.shape)) for a in arrays)
     return (_Array * len(arrays))(*rows)
 
 

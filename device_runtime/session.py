@@ -8,6 +8,7 @@ items, no bundles and no histories.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -224,6 +225,11 @@ def check_program(model: bytes | memoryview) -> None:
         )
 
 
+@functools.cache  # numpy takes longer to spell a name than to call a small model's method
+def _name_of(dtype: np.dtype[Any]) -> str:
+    return str(dtype)
+
+
 def check_inputs(methods: Mapping[str, MethodInfo], method: str, inputs: Sequence[Array]) -> MethodInfo:
     """Check one call against what the program announces, and return the method's description.
 
@@ -239,7 +245,7 @@ def check_inputs(methods: Mapping[str, MethodInfo], method: str, inputs: Sequenc
     for position, (array, spec) in enumerate(zip(inputs, info.inputs, strict=True)):
         if not isinstance(array, np.ndarray):
             raise ModelFailed(f"{method}, input {position}: expected {spec}, got a {type(array).__name__}")
-        came = TensorSpec(str(array.dtype), array.shape)
+        came = TensorSpec(_name_of(array.dtype), array.shape)
         if not came.fits(spec):
             raise ModelFailed(f"{method}, input {position}: expected {spec}, got {came}")
     return info

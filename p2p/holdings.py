@@ -120,35 +120,39 @@ class Selection:
 
 
 class Holdings:
-    """The entries of a store, kept ready to compare: each is hashed once."""
+    """The entries of a store, kept ready to compare: each is hashed once, and stands in one row of the arrays."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        self._rows: dict[PeerId, tuple[Entry, int, int]] = {}
-        self._arrays: tuple[list[Entry], Ids, ShortNames] | None = None
+        self._row: dict[PeerId, int] = {}
+        self._entries: list[Entry] = []
+        self._ids, self._names = np.empty(16, np.uint64), np.empty(16, np.uint32)
         for entry in entries:
             self.put(entry)
 
     def put(self, entry: Entry) -> None:
         """Take an author's entry in place of the one before."""
-        known = self._rows.get(entry[0])
-        self._rows[entry[0]] = (entry, entry_id(entry), known[2] if known else short_name(entry[0]))
-        self._arrays = None
+        row = self._row.setdefault(entry[0], len(self._row))
+        if row == len(self._entries):
+            if row == len(self._ids):
+                self._ids, self._names = np.resize(self._ids, 2 * row), np.resize(self._names, 2 * row)
+            self._entries.append(entry)
+            self._names[row] = short_name(entry[0])
+        self._entries[row], self._ids[row] = entry, entry_id(entry)
 
     def drop(self, author: PeerId) -> None:
-        """Forget an author."""
-        if self._rows.pop(author, None) is not None:
-            self._arrays = None
+        """Forget an author; the last row takes the place of its row."""
+        row = self._row.pop(author, None)
+        if row is None:
+            return
+        last = self._entries.pop()
+        if row < len(self._entries):
+            end = len(self._entries)
+            self._entries[row], self._ids[row], self._names[row] = last, self._ids[end], self._names[end]
+            self._row[last[0]] = row
 
     def select(self, interest: ShortNames | None = None) -> Selection:
-        """Return what is held of some authors; of everyone, when no interest is given."""
-        if self._arrays is None:
-            n, rows = len(self._rows), self._rows.values()
-            self._arrays = (
-                [row[0] for row in rows],
-                np.fromiter((row[1] for row in rows), np.uint64, n),
-                np.fromiter((row[2] for row in rows), np.uint32, n),
-            )
-        entries, ids, names = self._arrays
+        """Return what is held of some authors; of everyone, when no interest is given. Valid until the next change."""
+        ids, names = self._ids[: len(self._entries)], self._names[: len(self._entries)]
         if interest is None:
-            return Selection(entries, ids)
-        return Selection(entries, ids, np.flatnonzero(np.isin(names, interest)))
+            return Selection(self._entries, ids)
+        return Selection(self._entries, ids, np.flatnonzero(np.isin(names, interest)))

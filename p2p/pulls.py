@@ -106,7 +106,9 @@ class Pulls:
         return tuple((author, claims[author].version) for author in batch)
 
     def _most_welcome(self, claims: dict[PeerId, _Claim], now: float) -> tuple[PeerId, ...]:
-        due = (a for a, c in claims.items() if self._is_due(c, now) and a not in self._taken)
+        due = [a for a, c in claims.items() if self._is_due(c, now) and a not in self._taken]
+        if len(due) < 2:  # most news come one by one
+            return tuple(due)
         return tuple(heapq.nlargest(MAX_BODIES, due, key=lambda author: claims[author].welcome))
 
     def _is_due(self, claim: _Claim, now: float) -> bool:
