@@ -26,7 +26,7 @@ from p2p.messages import (
     TellInterest,
     UnknownInterest,
 )
-from p2p.reconcile import CELL_BYTES, FIRST_CELLS, MAX_CELLS, Cells, cells_of, peel
+from p2p.reconcile import CELL_BYTES, FIRST_CELLS, MAX_CELLS, Cells, Toggle, cells_of, peel
 from p2p.store import Entry
 
 Frontier = Callable[[], Collection[PeerId] | None]
@@ -81,11 +81,19 @@ class Comparing:
         rng: chooses peers and nonces.
         config: pace.
         now: Unix seconds.
+        toggle: fills tables; see `p2p.reconcile`.
     """
 
     def __init__(
-        self, holdings: Holdings, frontier: Frontier, rng: np.random.Generator, config: GossipConfig, now: float
+        self,
+        holdings: Holdings,
+        frontier: Frontier,
+        rng: np.random.Generator,
+        config: GossipConfig,
+        now: float,
+        toggle: Toggle | None = None,
     ) -> None:
+        self._toggle = toggle
         self._holdings = holdings
         self._frontier = frontier
         self._rng = rng
@@ -155,7 +163,7 @@ class Comparing:
     def _table(self, state: _Peer) -> Compare:
         state.nonce = int(self._rng.integers(1 << 63))
         digest, names = both(self._mine, state.theirs)
-        cells = cells_of(self._holdings.select(names).ids, state.nonce, state.n_cells)
+        cells = cells_of(self._holdings.select(names).ids, state.nonce, state.n_cells, self._toggle)
         return Compare(state.nonce, digest, cells.to_bytes())
 
     def on_told(self, peer: PeerId, told: TellInterest, theirs: bytes | None) -> Compare | None:
@@ -220,8 +228,8 @@ class Comparing:
             return UnknownInterest()
         ours = self._holdings.select(names)
         theirs = Cells.from_bytes(asked.cells)
-        table = cells_of(ours.ids, asked.nonce, len(theirs))
-        difference = peel(table.minus(theirs), asked.nonce)
+        table = cells_of(ours.ids, asked.nonce, len(theirs), self._toggle)
+        difference = peel(table.minus(theirs), asked.nonce, self._toggle)
         if difference is not None:
             if len(difference.theirs):
                 self._ask_back(peer, theirs, table, now)

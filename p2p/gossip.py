@@ -34,7 +34,7 @@ from p2p.intake import Intake
 from p2p.messages import MAX_ANNOUNCED, Announce, AskBodies, AskOwn, Compare, TellInterest
 from p2p.pulls import Pulls
 from p2p.quota import Quota
-from p2p.reconcile import CELL_BYTES
+from p2p.reconcile import CELL_BYTES, Toggle
 from p2p.record import EQUIVOCATED, SignedRecord
 from p2p.standing import Standings
 from p2p.statement import Opener, Statement, open_statement
@@ -64,6 +64,7 @@ class Gossip:
         admit: how welcome an author is: the higher, the sooner pulled; 0 or less is neither pulled nor passed on.
         frontier: the authors whose records are wanted; None for everyone's.
         opener: reads and verifies statements; a simulation hands in one that remembers its answers.
+        toggle: fills the tables that stores are compared by; a simulation hands in a compiled one.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Gossip:
         admit: Callable[[PeerId], float] = lambda _: 1.0,
         frontier: Frontier = lambda: None,
         opener: Opener = open_statement,
+        toggle: Toggle | None = None,
     ) -> None:
         self._me = me
         self._store = store
@@ -94,7 +96,7 @@ class Gossip:
         self._relayed_from = Quota(self._config.relayed_from)
         self._relayed = Quota(self._config.relayed)
         self._holdings = Holdings(store.entries())
-        self._comparing = Comparing(self._holdings, frontier, rng, self._config, clock())
+        self._comparing = Comparing(self._holdings, frontier, rng, self._config, clock(), toggle)
         self._standings = Standings(self._config.standing)
         store.pin(me)
 

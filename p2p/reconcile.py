@@ -13,6 +13,7 @@ collide. Tables may come from anyone: peeling is bounded and refuses what contra
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,8 @@ Ids = NDArray[np.uint64]
 MAX_CELLS = 3072
 FIRST_CELLS = 16
 _MAX_ROUNDS = 256  # an honest table is peeled in some tens; a hostile one is not worth more
-_PLACES = np.uint64(0x9E3779B97F4A7C15)
-_CHECKS = np.uint64(0xD1B54A32D192ED03)
+PLACES = np.uint64(0x9E3779B97F4A7C15)
+CHECKS = np.uint64(0xD1B54A32D192ED03)
 _CELL = np.dtype([("id", "<u8"), ("check", "<u4"), ("count", "<i4")])
 CELL_BYTES = _CELL.itemsize
 
@@ -75,11 +76,26 @@ class Difference:
     theirs: Ids
 
 
-def cells_of(ids: Ids, nonce: int, n_cells: int) -> Cells:
+class Toggle(Protocol):
+    """Puts ids into cells, or takes them out: `toggled`, or a faster one with the same result."""
+
+    def __call__(self, cells: Cells, ids: Ids, nonce: int, counts: NDArray[np.int64]) -> None:
+        """Change a table.
+
+        Args:
+            cells: of the table; changed.
+            ids: uint64 [n].
+            nonce: of the table, below 2^64.
+            counts: int64 [n], what each adds to the counts of its cells.
+        """
+        ...
+
+
+def cells_of(ids: Ids, nonce: int, n_cells: int, toggle: Toggle | None = None) -> Cells:
     """Return the first `n_cells` cells of a set; ids must not repeat."""
     cells = Cells(np.zeros(n_cells, np.uint64), np.zeros(n_cells, np.uint32), np.zeros(n_cells, np.int64))
     if n_cells > 1:
-        _toggle(cells, ids, nonce, np.ones(len(ids), np.int64))
+        (toggle or toggled)(cells, ids, nonce, np.ones(len(ids), np.int64))
     else:  # the usual question of two stores that are equal; every id is in the first cell
         cells.ids[0] = np.bitwise_xor.reduce(ids)
         cells.checks[0] = np.bitwise_xor.reduce(_checks(ids, nonce))
@@ -87,7 +103,7 @@ def cells_of(ids: Ids, nonce: int, n_cells: int) -> Cells:
     return cells
 
 
-def peel(difference: Cells, nonce: int) -> Difference | None:
+def peel(difference: Cells, nonce: int, toggle: Toggle | None = None) -> Difference | None:
     """Return the ids of a difference, or None if there are too few cells, or they contradict themselves."""
     if _is_empty(difference):
         return Difference(np.empty(0, np.uint64), np.empty(0, np.uint64))
@@ -106,7 +122,7 @@ def peel(difference: Cells, nonce: int) -> Difference | None:
         sign = cells.counts[pure[first]]
         found.append(ids)
         signs.append(sign)
-        _toggle(cells, ids, nonce, -sign)
+        (toggle or toggled)(cells, ids, nonce, -sign)
     if not _is_empty(cells):
         return None
     ids, sign = np.concatenate(found), np.concatenate(signs)
@@ -119,9 +135,9 @@ def _is_empty(cells: Cells) -> bool:
     return not (cells.ids.any() or cells.checks.any() or cells.counts.any())
 
 
-def _toggle(cells: Cells, ids: Ids, nonce: int, counts: NDArray[np.int64]) -> None:
-    """Put ids into their cells, or take them out: xor does both."""
-    state = _mixed(ids ^ np.uint64(nonce) ^ _PLACES)
+def toggled(cells: Cells, ids: Ids, nonce: int, counts: NDArray[np.int64]) -> None:
+    """Put ids into their cells, or take them out: xor does both. See `Toggle`."""
+    state = _mixed(ids ^ np.uint64(nonce) ^ PLACES)
     checks = _checks(ids, nonce)
     place = np.zeros(len(ids), np.int64)
     while len(ids):
@@ -137,7 +153,7 @@ def _toggle(cells: Cells, ids: Ids, nonce: int, counts: NDArray[np.int64]) -> No
 
 
 def _checks(ids: Ids, nonce: int) -> NDArray[np.uint32]:
-    return (_mixed(ids ^ np.uint64(nonce) ^ _CHECKS) >> np.uint64(32)).astype(np.uint32)
+    return (_mixed(ids ^ np.uint64(nonce) ^ CHECKS) >> np.uint64(32)).astype(np.uint32)
 
 
 def _mixed(values: Ids) -> Ids:

@@ -31,6 +31,7 @@ from p2p.messages import DIGEST_BYTES, Announce
 from p2p.node import first_version_at
 from sdk.interest import Interest, InterestConfig
 from sdk.item_opinion import ItemOpinion
+from sdk.simulation.fast_cells import toggle
 from sdk.simulation.keys import NAMESPACE, Keys, remembered, remembered_edges
 from sdk.simulation.scenario import TrustConfig
 from sdk.simulation.world import Misbehaviour, Statement
@@ -110,6 +111,7 @@ class Device:
             admit=self.interest.admit,
             frontier=self.interest.frontier,
             opener=remembered,
+            toggle=toggle,
         )
         self.misbehaviour: Misbehaviour | None = None
         self._known: Statement | None = None

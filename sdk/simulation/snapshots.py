@@ -31,7 +31,7 @@ _PLAIN = {
     ("numpy.random.bit_generator", "SeedSequence"),
 }
 
-_REMEMBERING = ("remembered", "remembered_edges")  # functions of `keys` that devices hold
+_HANDED_IN = ("remembered", "remembered_edges", "toggle")  # functions that devices hold
 
 
 class _Reader(pickle.Unpickler):
@@ -48,7 +48,7 @@ class _Reader(pickle.Unpickler):
         found = None
         if module.startswith(_OURS) or (module, name) in _PLAIN:
             found = super().find_class(module, name)
-        if found is None or (module.startswith(_OURS) and not isinstance(found, type) and name not in _REMEMBERING):
+        if found is None or (module.startswith(_OURS) and not isinstance(found, type) and name not in _HANDED_IN):
             raise pickle.UnpicklingError(f"{module}.{name} does not belong into a checkpoint")
         return found
 
