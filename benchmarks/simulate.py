@@ -70,17 +70,17 @@ def _measured(peers: int, walks: int) -> dict[str, float]:
 def rank_speed(peers: int, egos: int, walks: int, processes: int) -> tuple[float, float]:
     """Return seconds to load the network and rankings per second."""
     scenario = replace(scenario_of(peers, egos, walks), fidelity="rank")
-    places = [(24.0, int(ego)) for ego in Course(scenario, _HERE).egos]
+    began = time.perf_counter()
+    course = Course(scenario, _HERE)
+    places = [(24.0, int(ego)) for ego in course.egos]
     if processes == 1:
-        began = time.perf_counter()
-        judging = Judging(scenario, _HERE)
+        judging = Judging(course)
         judging.verdict(*places[0])
         loaded = time.perf_counter()
         for place in places:
             judging.verdict(*place)
         return loaded - began, len(places) / (time.perf_counter() - loaded)
-    answers = judge_all(scenario, _HERE, [*places[: 2 * processes], *places], processes)
-    began = time.perf_counter()
+    answers = judge_all(course, [*places[: 2 * processes], *places], processes)
     for _ in range(2 * processes):  # each process has loaded the network when it answers
         next(answers)
     loaded = time.perf_counter()

@@ -26,7 +26,7 @@ class Course:
     """
 
     def __init__(self, scenario: Scenario, beside: Path) -> None:
-        self._scenario = scenario
+        self.scenario, self.beside = scenario, beside
         self._people = make_population(scenario.population, scenario.seed, beside)
         self.adversaries = Adversaries(scenario, self._people)
         self._day = -1
@@ -63,6 +63,6 @@ class Course:
         while self._day < day:
             self._day += 1
             if self._day:
-                rng = np.random.default_rng((self._scenario.seed, 4, self._day))
-                self._people = self._people.drifted(self._scenario.population.drift, rng)
+                rng = np.random.default_rng((self.scenario.seed, 4, self._day))
+                self._people = self._people.drifted(self.scenario.population.drift, rng)
         return World(day, self._people, self.adversaries.on(day, self._people))

@@ -122,22 +122,20 @@ class Judging:
     """Judges people at rising hours; keeps the network of the day.
 
     Args:
-        scenario: which.
-        beside: the folder that relative paths of data begin at.
+        course: of the scenario; its days pass.
     """
 
-    def __init__(self, scenario: Scenario, beside: Path) -> None:
-        self._scenario = scenario
-        self._course = Course(scenario, beside)
+    def __init__(self, course: Course) -> None:
+        self._course = course
         self._ranker: Ranker | None = None
         self._day = -1
 
     def verdict(self, hour: float, ego: int) -> Verdict:
         """Judge one person at an hour, not before that of the call before."""
-        day = min(int(hour // 24), self._scenario.days - 1)
+        day = min(int(hour // 24), self._course.scenario.days - 1)
         if self._ranker is None or day != self._day:
             self._day = day
-            self._ranker = Ranker(self._scenario, self._course.world(day), self._course.policies)
+            self._ranker = Ranker(self._course.scenario, self._course.world(day), self._course.policies)
         return self._ranker.judged(ego, hour)
 
 
@@ -145,29 +143,26 @@ _judging: list[Judging] = []  # of a process of the pool
 
 
 def _begin(scenario: Scenario, beside: Path) -> None:
-    _judging[:] = [Judging(scenario, beside)]
+    _judging[:] = [Judging(Course(scenario, beside))]
 
 
 def _verdict(place: tuple[float, int]) -> Verdict:
     return _judging[0].verdict(*place)
 
 
-def judge_all(
-    scenario: Scenario, beside: Path, places: Sequence[tuple[float, int]], processes: int
-) -> Iterator[Verdict]:
+def judge_all(course: Course, places: Sequence[tuple[float, int]], processes: int) -> Iterator[Verdict]:
     """Yield a verdict for every (hour, person), in order; the same for any number of processes.
 
     Args:
-        scenario: which.
-        beside: the folder that relative paths of data begin at.
+        course: of the scenario; with one process its days pass.
         places: hours ascending.
         processes: how many judge side by side; each holds the whole network.
     """
     if processes <= 1 or len(places) < 2 * processes:
-        judging = Judging(scenario, beside)
+        judging = Judging(course)
         yield from (judging.verdict(hour, ego) for hour, ego in places)
         return
-    with get_context("spawn").Pool(processes, _begin, (scenario, beside)) as pool:
+    with get_context("spawn").Pool(processes, _begin, (course.scenario, course.beside)) as pool:
         yield from pool.imap(_verdict, places, chunksize=max(1, min(32, len(places) // (4 * processes))))
 
 
@@ -190,19 +185,18 @@ class Setting:
     attackers: float
 
 
-def swept(scenario: Scenario, beside: Path, told: Callable[[Setting], None]) -> list[Setting]:
+def swept(course: Course, told: Callable[[Setting], None]) -> list[Setting]:
     """Judge the last day with other settings of the walks, everything published being known.
 
     Args:
-        scenario: whose `measure.alphas` and `measure.betas` are tried.
-        beside: the folder that relative paths of data begin at.
+        course: of the scenario whose `measure.alphas` and `measure.betas` are tried; its days pass.
         told: called for every setting.
     """
+    scenario, found = course.scenario, list[Setting]()
     measure, trust = scenario.measure, scenario.trust
     pairs = [(alpha, trust.beta) for alpha in measure.alphas] + [(trust.alpha, beta) for beta in measure.betas]
     if not pairs:
         return []
-    course, found = Course(scenario, beside), []
     ranker = Ranker(scenario, course.world(scenario.days - 1), course.policies)
     for alpha, beta in dict.fromkeys(pairs):
         walks = replace(trust, alpha=alpha, beta=beta)

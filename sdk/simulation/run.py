@@ -77,10 +77,10 @@ def _run(scenario: Scenario, text: str, beside: Path, folder: RunFolder, setting
     kept = folder.kept()
     progress, snapshots = kept if kept is not None else (Progress(), None)
     if scenario.fidelity == "rank":
-        _ranked(scenario, beside, course, folder, progress, settings, told)
+        _ranked(course, folder, progress, settings, told)
     else:
         _simulated(scenario, beside, folder, progress, snapshots, settings, told)
-    sweep = swept(scenario, beside, lambda setting: told(1.0, _sweep_words(setting)))
+    sweep = swept(course, lambda setting: told(1.0, _sweep_words(setting)))
     return Result(
         name=scenario.name,
         text=scenario.text,
@@ -136,18 +136,11 @@ def _workers(scenario: Scenario, beside: Path, settings: RunSettings, snapshots:
     return one_process(scenario, beside, snapshots)
 
 
-def _ranked(
-    scenario: Scenario,
-    beside: Path,
-    course: Course,
-    folder: RunFolder,
-    progress: Progress,
-    settings: RunSettings,
-    told: Told,
-) -> None:
+def _ranked(course: Course, folder: RunFolder, progress: Progress, settings: RunSettings, told: Told) -> None:
+    scenario = course.scenario
     places = [(hour, ego) for hour in look_hours(scenario) for ego in course.egos.tolist()]
     last = time.monotonic()
-    for verdict in judge_all(scenario, beside, places[len(progress.verdicts) :], settings.processes):
+    for verdict in judge_all(course, places[len(progress.verdicts) :], settings.processes):
         progress.verdicts.append(verdict)
         if time.monotonic() - last > _KEEP_EVERY_S:
             folder.keep(progress, [])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sdk.simulation.adversaries import wired
+from sdk.simulation.course import Course
 from sdk.simulation.engines import ProcessPool, one_process
 from sdk.simulation.errors import RunInvalid
 from sdk.simulation.judge import mean_of
@@ -88,7 +89,7 @@ def test_both_fidelities_agree(tiny: Scenario) -> None:
     )
     protocol = _run(scenario).verdicts
     places = [(hour, verdict.ego) for hour in look_hours(scenario) for verdict in protocol]
-    rank = list(judge_all(scenario, HERE, places, 1))
+    rank = list(judge_all(Course(scenario, HERE), places, 1))
     assert [verdict.ego for verdict in rank] == [verdict.ego for verdict in protocol]
     # Different draws: single places of a list may change, the means hardly.
     for name in ("ndcg", "recall"):
@@ -136,7 +137,7 @@ def test_attackers_cannot_exceed_the_bound(tiny: Scenario) -> None:
         attack = AttackConfig(wiring=wiring, share=2.0, fooled=0.3)
         scenario = replace(tiny, attacks=(attack,), trust=replace(tiny.trust, walks=3_000))
         scenario = replace(scenario, fidelity="rank")
-        for verdict in judge_all(scenario, HERE, [(24.0, ego) for ego in range(6)], 1):
+        for verdict in judge_all(Course(scenario, HERE), [(24.0, ego) for ego in range(6)], 1):
             assert verdict.gain <= verdict.bound * 1.1  # what sampling may add
 
 
