@@ -26,7 +26,7 @@ class Course:
     """
 
     def __init__(self, scenario: Scenario, beside: Path) -> None:
-        self.scenario, self.beside = scenario, beside
+        self.scenario, self.beside = scenario, str(beside)  # a checkpoint holds no paths
         self._people = make_population(scenario.population, scenario.seed, beside)
         self.adversaries = Adversaries(scenario, self._people)
         self._day = -1

@@ -162,7 +162,7 @@ def judge_all(course: Course, places: Sequence[tuple[float, int]], processes: in
         judging = Judging(course)
         yield from (judging.verdict(hour, ego) for hour, ego in places)
         return
-    with get_context("spawn").Pool(processes, _begin, (course.scenario, course.beside)) as pool:
+    with get_context("spawn").Pool(processes, _begin, (course.scenario, Path(course.beside))) as pool:
         yield from pool.imap(_verdict, places, chunksize=max(1, min(32, len(places) // (4 * processes))))
 
 
