@@ -21,7 +21,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from device_runtime import Catalog
 from server_training.alignment.config import AlignConfig
@@ -207,8 +207,11 @@ class Alignment:
         torch.manual_seed(int(learning >> 1))
         self._policy.train(config.train.dropout)
         loss = kl = 0.0
+        old: Tensor | None = None
+        both, objective = (self._policy, self._reference), self._objective
         for _ in range(config.train.updates):
-            found = losses(self._policy, self._reference, drawn.asked, drawn.rollout, self._objective, config.objective)
+            found = losses(*both, drawn.asked, drawn.rollout, objective, config.objective, old)
+            old = found.log_probs
             loss, kl = float(found.total.detach()), float(found.kl)
             if not math.isfinite(loss):
                 raise TrainingError(

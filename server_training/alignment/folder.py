@@ -23,7 +23,7 @@ import torch
 
 from server_training.alignment.align import ROUNDS_FILE, Aligned, Alignment, AlignmentObserver, RoundRecord
 from server_training.alignment.config import AlignConfig
-from server_training.alignment.report import BeforeAfter, before_and_after
+from server_training.alignment.report import BeforeAfter, Measures, before_and_after
 from server_training.errors import CheckpointInvalid, ConfigInvalid
 from server_training.files import sha256_of, write_atomically
 from server_training.pages.alignment import write_alignment_page
@@ -54,7 +54,13 @@ class AlignResult:
 
 
 def align_run(
-    start: Path, folder: Path, config: AlignConfig, observer: AlignmentObserver, *, fresh: bool = False
+    start: Path,
+    folder: Path,
+    config: AlignConfig,
+    observer: AlignmentObserver,
+    *,
+    fresh: bool = False,
+    before: Measures | None = None,
 ) -> AlignResult:
     """Align the model of a finished run and leave a finished run in `folder`; an interrupted one is resumed.
 
@@ -64,6 +70,7 @@ def align_run(
         config: settings.
         observer: told of progress.
         fresh: discard what the folder holds.
+        before: the evaluation of the run it starts from, where it is known already.
 
     Raises:
         TrainingError: no finished run, a head without probabilities, a folder that belongs to something else, a reward
@@ -90,7 +97,7 @@ def align_run(
     written = _Written(folder, settings, observer)
     shutil.copyfile(start / LOG_FILE, folder / LOG_FILE)
     aligned = Alignment(load_model(start / MODEL_FILE), run.split, run.catalog, folder, config, written, identity).run()
-    return _finish(run, folder, settings, aligned)
+    return _finish(run, folder, settings, aligned, before)
 
 
 class _Written:
@@ -110,7 +117,9 @@ class _Written:
         self._observer.validated(record)
 
 
-def _finish(run: Run, folder: Path, settings: Mapping[str, Any], aligned: Aligned) -> AlignResult:
+def _finish(
+    run: Run, folder: Path, settings: Mapping[str, Any], aligned: Aligned, before: Measures | None
+) -> AlignResult:
     kept = load_model(folder / MODEL_FILE)
     with torch.no_grad():
         catalog = run.catalog.with_features(kept.features().numpy())
@@ -126,7 +135,7 @@ def _finish(run: Run, folder: Path, settings: Mapping[str, Any], aligned: Aligne
         alignment=settings,
     )
     _write(folder / RUN_FILE, asdict(info))
-    report = before_and_after(run, Run.open(folder))
+    report = before_and_after(run, Run.open(folder), before)
     rounds = [json.loads(line) for line in (folder / ROUNDS_FILE).read_text().splitlines()]
     minutes = sum(row["cpu_seconds"] for row in rounds) / 60
     content = {"settings": settings, "finished": True, "cpu_minutes": minutes, "report": report.to_dict()}

@@ -87,10 +87,13 @@ class BeforeAfter:
         return "\n".join(lines)
 
 
-def before_and_after(start: Run, aligned: Run, stage: Stage = Stage.TEST) -> BeforeAfter:
-    """Evaluate both runs, which must be of the same data and split."""
+def before_and_after(
+    start: Run, aligned: Run, before: Measures | None = None, stage: Stage = Stage.TEST
+) -> BeforeAfter:
+    """Evaluate both runs, of the same data and split; of the first, take `before` where it is known already."""
     vectors = ItemFeatures.fit(start.split, FeatureConfig()).vectors
-    before, after = (measures(run, stage, vectors) for run in (start, aligned))
+    before = before or measures(start, stage, vectors)
+    after = measures(aligned, stage, vectors)
     gains = {
         name: paired_difference(
             [gain(after.ranking.removed, 10)], [gain(before.ranking.removed, 10)], np.random.default_rng(_SEED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,10 +20,12 @@ class Losses:
     Attributes:
         total: what is minimised.
         kl: from the policy to the reference; zero when it has no weight.
+        log_probs: [P, M, K, L], of the lists under the policy as it was before the step, without gradient.
     """
 
     total: Tensor
     kl: Tensor
+    log_probs: Tensor
 
 
 def losses(
@@ -33,6 +35,7 @@ def losses(
     rollout: Rollout,
     objective: AlignmentObjective,
     config: ObjectiveConfig,
+    old: Tensor | None = None,
 ) -> Losses:
     """Objective, KL and likelihood of one drawing, with gradients for `policy` only.
 
@@ -43,10 +46,13 @@ def losses(
         rollout: the lists at them.
         objective: the loss per moment.
         config: weights.
+        old: `Losses.log_probs` of the first step on this drawing, None at that step. Ratios are to these, not to those
+            of the drawing, so that dropout, which is off while drawing, is not taken for a change of the policy.
     """
     answers: Answers = policy(asked.inputs)
     now = answers.log_probs(rollout.rows)
-    total = objective(now, rollout).mean()
+    old = now.detach() if old is None else old
+    total = objective(now, replace(rollout, old=old)).mean()
     kl = now.new_zeros(())
     if config.kl:
         with torch.no_grad():
@@ -56,4 +62,4 @@ def losses(
     if config.likelihood:
         found = torch.where(rollout.wanted, now.sum(dim=-1), 0.0).flatten(1).sum(dim=1)
         total = total - config.likelihood * found.mean()
-    return Losses(total, kl.detach())
+    return Losses(total, kl.detach(), old)

@@ -7,7 +7,7 @@ DPO (Rafailov et al., NeurIPS 2023, arXiv 2305.18290). With g(y) = beta * log(pi
 `Dpo` averages it over all wrong items of the list against what came next. Iterated on the policy's own lists, with the
 best and the worst item by reward as the pair and the previous policy as reference, it is OneRec's iterative preference
 alignment (Deng et al., arXiv 2502.18965), `SelfHardDpo`: "self-hard", since the rejected item is one that the policy
-itself put into its list. Of items of equal reward the one ranked higher is the harder, and is rejected.
+itself put into its list. Of items of equal reward the first of the list, at temperature 0 the hardest, is rejected.
 
 `SoftmaxDpo` (S-DPO; Chen et al., NeurIPS 2024, arXiv 2406.09215) sets what came next against all wrong items at once,
 
@@ -113,12 +113,8 @@ def _has_both(rollout: Rollout) -> Tensor:
 
 
 def _ends(rollout: Rollout) -> tuple[Tensor, Tensor]:
-    """Places [P] of the best and the worst item; of equal ones the more probable at the time."""
+    """Places [P] of the best and the worst item; of equal ones the first of the list."""
     real, rewards = rollout.real.flatten(1), rollout.rewards.flatten(1)
-    likely = rollout.old.sum(dim=-1).flatten(1).detach()
-    order = torch.argsort(likely.masked_fill(~real, -torch.inf), dim=1, descending=True, stable=True)
-    sorted_rewards = rewards.gather(1, order)
-    hidden = ~real.gather(1, order)
-    best = sorted_rewards.masked_fill(hidden, -torch.inf).argmax(dim=1)
-    worst = sorted_rewards.masked_fill(hidden, torch.inf).argmin(dim=1)
-    return order.gather(1, best[:, None])[:, 0], order.gather(1, worst[:, None])[:, 0]
+    best = rewards.masked_fill(~real, -torch.inf).sort(dim=1, descending=True, stable=True).indices
+    worst = rewards.masked_fill(~real, torch.inf).sort(dim=1, stable=True).indices
+    return best[:, 0], worst[:, 0]

@@ -19,7 +19,7 @@ class Rollout:
         rows: int64 [P, M, K], catalog rows of M lists of K items, -1 where a list is shorter.
         rewards: float32 [P, M, K], per item.
         wanted: bool [P, M, K], whether the item is what came next.
-        old: float [P, M, K, L], log-probability per code when the lists were drawn.
+        old: float [P, M, K, L], log-probability per code before the policy learnt from them.
         reference: the same, of the reference policy.
     """
 

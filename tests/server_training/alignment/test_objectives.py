@@ -81,10 +81,9 @@ def test_with_one_wrong_item_both_are_the_same() -> None:
     torch.testing.assert_close(Dpo(0.7)(now, shown), SoftmaxDpo(0.7)(now, shown))
 
 
-def test_self_hard_dpo_takes_the_best_and_of_equally_bad_items_the_one_ranked_highest() -> None:
-    old = torch.tensor([-3.0, -1.0, -2.0, -0.5]).reshape(1, 1, 4, 1)
-    shown = rollout(torch.tensor([[[0.0, 0.0, 1.0, 0.5]]]), first_wanted((1, 1, 4)), old=old)
-    found = slopes(SelfHardDpo(1.0), old, shown).flatten()
+def test_self_hard_dpo_takes_the_best_and_of_equally_bad_items_the_first() -> None:
+    shown = rollout(torch.tensor([[[0.5, 0.0, 1.0, 0.0]]]), first_wanted((1, 1, 4)))
+    found = slopes(SelfHardDpo(1.0), shown.old, shown).flatten()
     torch.testing.assert_close(found, torch.tensor([0.0, 0.5, -0.5, 0.0]))
 
 
