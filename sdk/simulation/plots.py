@@ -69,7 +69,8 @@ def _axes(scale: _Scale, x_name: str, written: str) -> str:
         parts.append(f'<line x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
         label = escape(written.format(level))
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end" class="soft">{label}</text>')
-    for value, anchor in ((scale.x_low, "start"), (scale.x_high, "end")):
+    ends = ((scale.x_low, "start"), (scale.x_high, "end"))
+    for value, anchor in ends if scale.x_high > scale.x_low else ((scale.x_low, "middle"),):
         parts.append(
             f'<text x="{scale.x(value):.1f}" y="{_BOTTOM + 18}" text-anchor="{anchor}" class="soft">{value:g}</text>'
         )

@@ -79,7 +79,7 @@ def figures_of(results: Sequence[Result]) -> Iterator[Figure]:
         results, "How good are the recommendations?", [("NDCG", lambda m: m.ndcg), ("Recall", lambda m: m.recall)],
         "{:.3f}", lambda end, start: (
             f"Of what people like and nobody was told, the first {k} places find {end.recall:.1%} "
-            f"(NDCG {end.ndcg:.3f}); at the first look it was {start.recall:.1%}."
+            f"(NDCG {end.ndcg:.3f})" + ("." if end is start else f"; at the first look it was {start.recall:.1%}.")
         ),
     )  # fmt: skip
     if any(result.attacks for result in results):
@@ -109,7 +109,8 @@ def _network_figures(results: Sequence[Result]) -> Iterator[Figure]:
         results, "Does everybody learn what is published?",
         [("known", lambda m: m.known), ("online", lambda m: m.online)], "{:.0%}",
         lambda end, start: (
-            f"A device holds the records of {end.known:.1%} of those who publish, {start.known:.1%} at the first look; "
+            f"A device holds the records of {end.known:.1%} of those who publish"
+            + ("; " if end is start else f", {start.known:.1%} at the first look; ") +
             f"{end.online:.0%} of the devices are online."
         ),
     )  # fmt: skip

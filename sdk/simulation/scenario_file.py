@@ -33,8 +33,7 @@ def load_scenario(source: str | Path) -> tuple[Scenario, str]:
         The scenario, and the text that it was read from.
 
     Raises:
-        ScenarioInvalid: there is no such file, or it holds mistakes.
-        DataMissing: the data that it names is not there.
+        ScenarioInvalid: there is no such file, or it holds mistakes, data that is not there among them.
     """
     path = Path(source)
     if not path.suffix and not path.exists():
@@ -51,14 +50,16 @@ def load_scenario(source: str | Path) -> tuple[Scenario, str]:
         ) from error
     except UnicodeDecodeError as error:
         raise ScenarioInvalid(str(source), [Mistake(0, f"it is not UTF-8 ({error.reason})")]) from error
-    scenario = parse_scenario(text, path.name)
-    if scenario.population.source != "generated":
-        data_folder(scenario.population, path.parent)
-    return scenario, text
+    return parse_scenario(text, path.name, path.parent), text
 
 
-def parse_scenario(text: str, name: str = "scenario") -> Scenario:
+def parse_scenario(text: str, name: str = "scenario", beside: Path | None = None) -> Scenario:
     """Read a scenario from TOML text.
+
+    Args:
+        text: the scenario.
+        name: for errors.
+        beside: the folder that relative paths of data begin at; None does not look for the data.
 
     Raises:
         ScenarioInvalid: it holds mistakes.
@@ -72,6 +73,11 @@ def parse_scenario(text: str, name: str = "scenario") -> Scenario:
     for places, mistake in _contradictions(scenario):
         if not reader.refused & {part for place in places for part in _prefixes(place)}:
             reader.refuse(places[0], mistake)
+    if beside is not None and scenario.population.source != "generated":
+        try:
+            data_folder(scenario.population, beside)
+        except DataMissing as error:
+            reader.refuse(("population", "data" if scenario.population.data else "source"), str(error))
     if reader.mistakes:
         raise ScenarioInvalid(name, reader.mistakes)
     return scenario

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdk.simulation.errors import DataMissing, Mistake, ScenarioInvalid
+from sdk.simulation.errors import Mistake, ScenarioInvalid
 from sdk.simulation.scenario import Scenario
 from sdk.simulation.scenario_file import SHIPPED, load_scenario, parse_scenario, shipped_scenarios
 from sdk.simulation.toml_lines import Lines
@@ -144,10 +144,10 @@ def test_data_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "mine.toml"
     path.write_text('[population]\nsource = "lastfm"\n')
     monkeypatch.delenv("MERITREC_DATA", raising=False)
-    with pytest.raises(DataMissing, match="MERITREC_DATA"):
+    with pytest.raises(ScenarioInvalid, match="MERITREC_DATA"):
         load_scenario(path)
     monkeypatch.setenv("MERITREC_DATA", str(tmp_path))
-    with pytest.raises(DataMissing, match="hetrec-lastfm is not there"):
+    with pytest.raises(ScenarioInvalid, match="hetrec-lastfm is not there"):
         load_scenario(path)
 
 
