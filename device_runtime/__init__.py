@@ -33,6 +33,7 @@ from device_runtime.errors import (
     KeyFileInvalid,
     ManifestInvalid,
     ModelFailed,
+    NotSteerable,
     RuntimeUnavailable,
     StoreInvalid,
     UnknownCategory,
@@ -81,16 +82,21 @@ from device_runtime.sequence import (
 from device_runtime.session import MethodInfo, RuntimeSession, RuntimeSettings, Session, TensorSpec, open_session
 from device_runtime.signing import PublisherKey, Signature, signatures_from_bytes
 from device_runtime.smoke import SmokeReport, smoke_run
+from device_runtime.steering import ADAPTERS, ASKS, INTERESTS, MAX_ASK_LEVELS, TAXONOMY, Ask, Steering
 from device_runtime.verification import Verifier, use_verifier
 
 __all__ = [
+    "ADAPTERS",
     "ADDED_FILE",
+    "ASKS",
     "CATALOG_FILE",
     "DELTA_FILE",
     "DELTA_SIGNATURE_FILE",
     "HEADS",
+    "INTERESTS",
     "ITEMS_AT_ONCE",
     "MANIFEST_FILE",
+    "MAX_ASK_LEVELS",
     "MAX_CATEGORIES",
     "MAX_NAME_BYTES",
     "MAX_NEIGHBOURS",
@@ -102,7 +108,9 @@ __all__ = [
     "README_FILE",
     "RESUMED",
     "SIGNATURE_FILE",
+    "TAXONOMY",
     "Action",
+    "Ask",
     "BackendMissing",
     "Bundle",
     "BundleError",
@@ -136,6 +144,7 @@ __all__ = [
     "ModelShape",
     "ModelStore",
     "Neighbours",
+    "NotSteerable",
     "PublisherKey",
     "PublisherSet",
     "Reading",
@@ -149,6 +158,7 @@ __all__ = [
     "Signature",
     "SmokeReport",
     "Statement",
+    "Steering",
     "StoreInvalid",
     "TensorSpec",
     "TrainingData",

@@ -203,3 +203,6 @@ def _check_catalog(path: Path, manifest: Manifest, catalog: Catalog) -> None:
         raise CatalogInvalid(
             f"{path}: the manifest says (items, levels, codebook, features) {said}, the catalog has {found}"
         )
+    named = len(catalog.categories.names) if catalog.categories is not None else 0
+    if manifest.categories not in (0, named):
+        raise CatalogInvalid(f"{path}: the model tells {manifest.categories} categories apart, the catalog has {named}")

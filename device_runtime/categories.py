@@ -34,6 +34,7 @@ class Categories:
     counts: NDArray[np.uint8]
     members: NDArray[np.uint8] | NDArray[np.uint16]
     _sets: dict[str, RowSet] = field(default_factory=dict, init=False, repr=False)
+    _kept: dict[str, NDArray[np.int64]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check the names; `check` looks at the rows."""
@@ -81,6 +82,13 @@ class Categories:
             mask[np.searchsorted(np.cumsum(self.counts, dtype=np.int64), hits, side="right")] = True
             self._sets[name] = RowSet(mask)
         return self._sets[name]
+
+    def sums(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return float32 [n]: for every item the sum of the `values` [C] of its categories."""
+        if "owners" not in self._kept:
+            self._kept["owners"] = np.repeat(np.arange(len(self.counts)), self.counts)
+        weights = values[self.members]
+        return np.bincount(self._kept["owners"], weights, len(self.counts)).astype(np.float32)
 
     def of_row(self, row: int) -> tuple[str, ...]:
         """Return the categories of one item."""

@@ -16,6 +16,7 @@ from device_runtime.encoder import Runner
 from device_runtime.errors import ModelFailed
 from device_runtime.row_filter import RowFilter
 from device_runtime.sequence import ModelInputs
+from device_runtime.steering import Steered
 
 Floats = NDArray[np.float32]
 
@@ -93,13 +94,15 @@ def search_by_vectors(
     candidates: int,
     least: int = LEAST_BEAM,
     allowed: RowFilter | None = None,
+    steered: Steered | None = None,
 ) -> Found:
     """Find the `k` best items by dot product, re-ranked when the model does so.
 
     Args:
         session: runs `rank(states [1, t, d], actions [1, t], vectors [1, c, d]) -> corrections [1, c]` when the model
             re-ranks.
-        encoded: of one history: query [1, d], and states [1, t, d] when the model re-ranks.
+        encoded: of one history: query [1, d], and states [1, t, d] when the model re-ranks, or what its adapters give:
+            queries [1, H, d] and logits [1, C], as far as it has such.
         inputs: the history.
         items: of this model and catalog.
         catalog: the items.
@@ -107,13 +110,17 @@ def search_by_vectors(
         candidates: C, how many are re-ranked; a model that does so gives no more items than that.
         least: candidates that `rank` must be given; C where the program's number is fixed.
         allowed: items that may be returned; all when None.
+        steered: what the request wants of the adapters; None for a model without.
 
     Raises:
         ModelFailed: the model's outputs have the wrong shape or are not finite, or k > C though it re-ranks.
     """
     width = items.keys.shape[1]
-    outputs = _outputs(encoded, 1 if items.vectors is None else 2)
-    scores = items.keys @ checked(outputs[0], (1, width))[0]
+    if steered is None:
+        outputs = _outputs(encoded, 1 if items.vectors is None else 2)
+        scores = items.keys @ checked(outputs[0], (1, width))[0]
+    else:
+        scores = composed(encoded, items.keys, catalog, steered)
     log_probs = normalised(scores + prior_of(inputs, catalog))
     if items.vectors is None:
         return _best(log_probs, k, allowed)
@@ -130,6 +137,27 @@ def search_by_vectors(
     final = normalised(final) + np.log(np.exp(found.log_probs).sum(dtype=np.float64)).astype(np.float32)
     order = np.lexsort((found.rows, -final))[:k]
     return Found(found.rows[order], final[order])
+
+
+def composed(encoded: tuple[NDArray[np.generic], ...], keys: Floats, catalog: Catalog, steered: Steered) -> Floats:
+    """Scores float32 [n] of all items: the main head's, and each adapter's times its weight.
+
+    All queries meet the same keys, so their weighted sum is one query, and one pass over the catalog does for all.
+
+    Raises:
+        ModelFailed: the outputs are not those of the model's adapters.
+    """
+    heads, categories, width = len(steered.queries), len(steered.sliders), keys.shape[1]
+    outputs = iter(_outputs(encoded, 1 + (heads > 0) + (categories > 0)))
+    query = checked(next(outputs), (1, width))[0]
+    if heads:
+        query = query + steered.queries @ checked(next(outputs), (1, heads, width))[0]
+    scores: Floats = keys @ query
+    if categories:
+        assert catalog.categories is not None
+        logits = checked(next(outputs), (1, categories))[0]
+        scores = scores + catalog.categories.sums(np.float32(steered.taxonomy) * logits + steered.sliders)
+    return scores
 
 
 def prior_of(inputs: ModelInputs, catalog: Catalog) -> Floats | np.float32:

@@ -61,26 +61,27 @@ class Encoder:
         self._states_at = states_at
         self._kept: _Kept | None = None
 
-    def __call__(self, inputs: ModelInputs) -> tuple[NDArray[np.generic], ...]:
+    def __call__(self, inputs: ModelInputs, *asks: NDArray[np.int64]) -> tuple[NDArray[np.generic], ...]:
         """Return what `encode` returns for one history, without the memory.
 
-        Safe to call from several threads: each call reads and replaces what is kept as a whole.
+        What is asked for meets the state behind the backbone, so what is kept of a history serves all asks. Safe to
+        call from several threads: each call reads and replaces what is kept as a whole.
         """
         if not self._remembers:
-            return self._session.run("encode", *inputs.arrays())
+            return self._session.run("encode", *inputs.arrays(), *asks)
         kept, length = self._kept, inputs.actions.shape[1]
         known = 0 if kept is None else _in_common(kept.inputs, inputs)
         steps = length - RESUMED - known
         if kept is None or known < _LEAST or steps > _MOST_STEPS:
-            return self._whole(inputs)
+            return self._whole(inputs, asks)
         past = _Kept(kept.inputs, kept.states[:, :known], kept.memory[:, :, :known])
         for place in range(known, known + steps):
-            past, _ = self._step(past, inputs, place)
-        self._kept, outputs = self._step(past, inputs, length - RESUMED)
+            past, _ = self._step(past, inputs, asks, place)
+        self._kept, outputs = self._step(past, inputs, asks, length - RESUMED)
         return outputs
 
-    def _whole(self, inputs: ModelInputs) -> tuple[NDArray[np.generic], ...]:
-        *outputs, memory = self._session.run("encode", *inputs.arrays())
+    def _whole(self, inputs: ModelInputs, asks: tuple[NDArray[np.int64], ...]) -> tuple[NDArray[np.generic], ...]:
+        *outputs, memory = self._session.run("encode", *inputs.arrays(), *asks)
         states = np.zeros((1, memory.shape[2], 0), np.float32)
         if self._states_at is not None:
             states = outputs[self._states_at].astype(np.float32, copy=False)
@@ -89,7 +90,9 @@ class Encoder:
         self._kept = _Kept(inputs, states[:, :-1], memory[:, :, :-1].astype(np.float32, copy=False)) if real else None
         return tuple(outputs)
 
-    def _step(self, past: _Kept, inputs: ModelInputs, place: int) -> tuple[_Kept, tuple[NDArray[np.generic], ...]]:
+    def _step(
+        self, past: _Kept, inputs: ModelInputs, asks: tuple[NDArray[np.int64], ...], place: int
+    ) -> tuple[_Kept, tuple[NDArray[np.generic], ...]]:
         """Compute the positions `place` and `place + 1`; remember the first, which nothing to come can change."""
         newest = slice(place, place + RESUMED)
         arrays = [
@@ -99,7 +102,7 @@ class Encoder:
             inputs.gaps[:, newest],
         ]
         arrays += [inputs.ages[:, :place], inputs.ages[:, newest], past.memory[:, :, :place]]
-        *outputs, memory = self._session.run("extend", *map(np.ascontiguousarray, arrays))
+        *outputs, memory = self._session.run("extend", *map(np.ascontiguousarray, arrays), *asks)
         if memory.shape != (1, past.memory.shape[1], RESUMED, past.memory.shape[3]):
             raise ModelFailed(f"extend returned a memory of shape {memory.shape}; get the bundle again")
         grown = np.concatenate([past.memory[:, :, :place], memory[:, :, :1]], axis=2)

@@ -95,5 +95,9 @@ class UnknownCategory(DeviceError):
     """The catalog has no category of that name."""
 
 
+class NotSteerable(DeviceError):
+    """A request asks for something, or weighs a head, that the model does not have, or by no usable number."""
+
+
 class HistoryInvalid(DeviceError):
     """Events or arrays that cannot become model inputs."""

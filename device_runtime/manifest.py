@@ -10,18 +10,21 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from device_runtime.catalog import MAX_CODEBOOK, MAX_FEATURES, MAX_ITEMS, MAX_LEVELS
+from device_runtime.categories import MAX_CATEGORIES
 from device_runtime.encoder import RESUMED
 from device_runtime.errors import ManifestInvalid
 from device_runtime.model_shape import MAX_TENSORS, MethodShape, ModelShape, is_tensor
 from device_runtime.search import HEADS
 from device_runtime.sequence import Reading
 from device_runtime.session import MethodInfo
+from device_runtime.steering import ADAPTERS, ASKS, MAX_ASK_LEVELS, MAX_WEIGHT, TAXONOMY
 
-FORMAT = 3
+FORMAT = 3  # of a model that requests cannot steer, which devices of before can run
+STEERED_FORMAT = 4
 MAX_BYTES = 1 << 20
 MANIFEST_FILE = "manifest.json"
 SIGNATURE_FILE = "manifest.sig"
@@ -76,6 +79,8 @@ class Manifest:
         metrics: what evaluation and verification measured.
         training_data: where the model comes from.
         files: every file but the manifest and its signature.
+        asks, ask_levels, adapters, categories: what requests may steer; see `ModelShape`.
+        adapter_weights: of the adapters where a request says nothing, all of them by name.
     """
 
     model_version: int
@@ -101,7 +106,12 @@ class Manifest:
     metrics: Mapping[str, float]
     training_data: TrainingData
     files: Mapping[str, FileEntry]
-    format_version: int = FORMAT
+    asks: tuple[str, ...] = ()
+    ask_levels: int = 1
+    adapters: tuple[str, ...] = ()
+    categories: int = 0
+    adapter_weights: Mapping[str, float] = field(default_factory=dict)
+    format_version: int = 0
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -109,8 +119,11 @@ class Manifest:
         Raises:
             ManifestInvalid: naming the first field that is wrong.
         """
-        if not _is_int(self.format_version, FORMAT, FORMAT + 1):
-            raise ManifestInvalid(f"the manifest has format {self.format_version!r}, this meritrec reads {FORMAT}")
+        if self.format_version == 0:
+            object.__setattr__(self, "format_version", STEERED_FORMAT if self.steered else FORMAT)
+        _check_format(self.format_version)
+        formats = {True: STEERED_FORMAT, False: FORMAT}
+        _require(formats[self.steered] == self.format_version, "format_version", f"{formats[self.steered]}")
         for name, most in _COUNTS.items():
             _require(_is_int(getattr(self, name), 1, most + 1), name, f"a whole number from 1 to {most}")
         for name in ("created_at", "expires_at"):
@@ -119,6 +132,7 @@ class Manifest:
             _require(_is_text(getattr(self, name)), name, "a text of 1 to 200 characters")
         _require(self.head in HEADS, "head", f"one of {', '.join(HEADS)}")
         self._check_lengths()
+        self._check_steering()
         expected = self.shape.methods()
         _require(dict(self.methods) == expected, "methods", "those its head and sizes call for")
         _require(
@@ -145,6 +159,31 @@ class Manifest:
         _require(_is_int(self.memory_rows, 0, 1 << 10), "memory_rows", "a whole number from 0 to 1023")
         _require(not self.memory_rows or t > 2 * RESUMED, "memory_rows", "0 for so short a history")
 
+    def _check_steering(self) -> None:
+        for name, known in (("asks", ASKS), ("adapters", ADAPTERS)):
+            names = getattr(self, name)
+            _require(set(names) <= set(known) and len(set(names)) == len(names), name, f"of {', '.join(known)}, once")
+        _require(_is_int(self.ask_levels, 1, MAX_ASK_LEVELS + 1), "ask_levels", f"1 to {MAX_ASK_LEVELS}")
+        _require(bool(self.asks) is (self.ask_levels > 1), "ask_levels", "1 without asks, above 1 with some")
+        _require(not self.asks or self.head != "retrieve-rank", "asks", "none for the head retrieve-rank")
+        _require(not self.adapters or self.head == "retrieval", "adapters", "none for any head but retrieval")
+        told_apart = _is_int(self.categories, 0, MAX_CATEGORIES + 1) and (TAXONOMY in self.adapters) is (
+            self.categories > 0
+        )
+        _require(told_apart, "categories", f"1 to {MAX_CATEGORIES} with the adapter taxonomy, 0 without")
+        weights = self.adapter_weights
+        _require(
+            weights.keys() == set(self.adapters)
+            and all(_is_number(value) and abs(value) <= MAX_WEIGHT for value in weights.values()),
+            "adapter_weights",
+            f"a number from -{MAX_WEIGHT:g} to {MAX_WEIGHT:g} for each of its adapters",
+        )
+
+    @property
+    def steered(self) -> bool:
+        """Whether requests may steer the model: it has asks or adapters."""
+        return bool(self.asks or self.adapters)
+
     @property
     def shape(self) -> ModelShape:
         """The sizes that determine every method."""
@@ -163,7 +202,11 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Return the canonical JSON, which is what gets signed."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+        content = asdict(self)
+        if not self.steered:
+            for name in _STEERING:
+                del content[name]
+        return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Manifest:
@@ -183,6 +226,8 @@ class Manifest:
             raise ManifestInvalid("the manifest is not in canonical form; write it with meritrec-server")
         return manifest
 
+
+_STEERING = frozenset({"asks", "ask_levels", "adapters", "categories", "adapter_weights"})  # format 4 states them
 
 # Largest values: what a device could hold, far above what is useful.
 _COUNTS = {
@@ -209,6 +254,8 @@ def _fields(content: Any) -> dict[str, Any]:
     known = {f.name for f in fields(Manifest)}
     if not isinstance(content, dict):
         raise ManifestInvalid("the manifest is not a JSON object")
+    if _check_format(content.get("format_version", STEERED_FORMAT)) == FORMAT:
+        known -= _STEERING
     for name in sorted(known ^ content.keys()):
         what = "lacks the field" if name in known else "has an unknown field"
         raise ManifestInvalid(f"the manifest {what} {name[:80]!r}; a newer meritrec may be needed")
@@ -223,8 +270,30 @@ def _fields(content: Any) -> dict[str, Any]:
         _require(isinstance(getattr(training_data, name), str), f"training_data.{name}", "text")
     for name, entry in entries.items():
         _require(isinstance(entry.sha256, str), f"files.{name[:80]}.sha256", "text")
+    if "asks" in known:
+        content = content | _steering(content)
     methods = {name: _method(shape) for name, shape in content["methods"].items()}
     return {**content, "training_data": training_data, "files": entries, "methods": methods}
+
+
+def _check_format(version: Any) -> int:
+    if not _is_int(version, FORMAT, STEERED_FORMAT + 1):
+        raise ManifestInvalid(
+            f"the manifest has format {version!r:.80}, this meritrec reads {FORMAT} and {STEERED_FORMAT}; a newer one "
+            "may be needed"
+        )
+    found: int = version
+    return found
+
+
+def _steering(content: dict[str, Any]) -> dict[str, Any]:
+    _require(isinstance(content["adapter_weights"], dict), "adapter_weights", "an object")
+    names: dict[str, Any] = {}
+    for field_name in ("asks", "adapters"):
+        listed = content[field_name]
+        _require(isinstance(listed, list) and all(isinstance(n, str) for n in listed), field_name, "a list of texts")
+        names[field_name] = tuple(listed)
+    return names
 
 
 def _method(content: object) -> MethodShape:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from device_runtime.dense import ITEMS_AT_ONCE
 from device_runtime.encoder import RESUMED
 from device_runtime.session import SCALAR_TYPES, MethodInfo, TensorSpec
+from device_runtime.steering import TAXONOMY
 
 MAX_TENSORS = 16
 _TENSOR = re.compile(r"([a-z0-9]{3,8})\[((?:[0-9]{1,9}|[tpb])(?:,(?:[0-9]{1,9}|[tpb])){0,7})\]")
@@ -36,6 +37,9 @@ class ModelShape:
         beam_width, least_beam: most and fewest hypotheses or candidates.
         levels, codebook_size, features, state_width: L, K, R and d.
         memory_rows: S, keys and values of all layers; 0 for a model that remembers nothing.
+        asks, ask_levels: what requests may ask for, and in how many levels; see `steering`.
+        adapters: heads beside the main one; see `steering`.
+        categories: C of the adapter `taxonomy`, 0 without it.
     """
 
     head: str
@@ -48,6 +52,10 @@ class ModelShape:
     features: int
     state_width: int
     memory_rows: int
+    asks: tuple[str, ...] = ()
+    ask_levels: int = 1
+    adapters: tuple[str, ...] = ()
+    categories: int = 0
 
     def methods(self) -> dict[str, MethodShape]:
         """Return what the searches call, by name."""
@@ -67,7 +75,7 @@ class ModelShape:
         elif self.head == "parallel":
             answers = (f"float32[1,{self.levels},{k}]",)
         elif self.head == "retrieval":
-            answers = (query,)
+            answers = (query, *self._adapted())
             methods["items"] = MethodShape(items, (keys,))
         else:
             answers = (query, f"float32[1,{t},{d}]")
@@ -76,16 +84,26 @@ class ModelShape:
             methods["rank"] = MethodShape(candidates, (f"float32[1,{b}]",))
         return {**methods, **self._encoding(history, answers, t)}
 
+    @property
+    def query_adapters(self) -> tuple[str, ...]:
+        """The adapters that give a query each: all but the taxonomy."""
+        return tuple(name for name in self.adapters if name != TAXONOMY)
+
+    def _adapted(self) -> tuple[str, ...]:
+        queries = (f"float32[1,{len(self.query_adapters)},{self.state_width}]",) if self.query_adapters else ()
+        return (*queries, f"float32[1,{self.categories}]") if self.categories else queries
+
     def _encoding(self, history: tuple[str, ...], answers: tuple[str, ...], t: str) -> dict[str, MethodShape]:
+        asks = (f"int64[1,{len(self.asks)}]",) if self.asks else ()
         if not self.memory_rows:
-            return {"encode": MethodShape(history, answers)}
+            return {"encode": MethodShape((*history, *asks), answers)}
         memory = f"float32[1,{self.memory_rows},{{}},{self.state_width}]"
         newest = tuple(text.replace(f"[1,{t}", f"[1,{RESUMED}") for text in history)
         resumed = tuple(text.replace(f"[1,{t},", f"[1,{RESUMED},") for text in answers)
         return {
-            "encode": MethodShape(history, (*answers, memory.format(t))),
+            "encode": MethodShape((*history, *asks), (*answers, memory.format(t))),
             "extend": MethodShape(
-                (*newest[:4], "int64[1,p]", newest[4], memory.format("p")), (*resumed, memory.format(RESUMED))
+                (*newest[:4], "int64[1,p]", newest[4], memory.format("p"), *asks), (*resumed, memory.format(RESUMED))
             ),
         }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from device_runtime.runtime_report import RuntimeReport
 from device_runtime.search import ItemSearch
 from device_runtime.sequence import HistoryEvent, encode_history
 from device_runtime.session import RuntimeSettings, Session, open_session
+from device_runtime.steering import Ask, Steering
 
 
 class ModelRanker:
@@ -44,7 +45,7 @@ class ModelRanker:
             found = session.methods.get(name)
             if found != spec:
                 raise ModelFailed(f"the program's method {name} is {found}, its manifest asks for {spec}; get it again")
-        self._search = ItemSearch(session, catalog, manifest.shape)
+        self._search = ItemSearch(session, catalog, manifest.shape, manifest.adapter_weights)
         if warm_up:
             self.rank_rows([], 1, now=0)
 
@@ -73,6 +74,8 @@ class ModelRanker:
         allowed: RowFilter | None = None,
         beam: int | None = None,
         earlier: int = 0,
+        ask: Ask | None = None,
+        priors: Mapping[str, float] | None = None,
     ) -> list[tuple[int, float]]:
         """Return up to `k` (catalog row, log-probability), the most probable first.
 
@@ -84,9 +87,16 @@ class ModelRanker:
             allowed: rows that may be returned; all when None.
             beam: see `ItemSearch`.
             earlier: how many events came before those given.
+            ask: what is asked of the model.
+            priors: weights of its adapter heads by name, and `taxonomy:NAME` to lift a category; heads that are not
+                named keep the weight that the bundle gives them.
+
+        Raises:
+            NotSteerable: the model cannot be asked for that, or has no such head or category.
         """
+        steered = self._search.steering.steered(ask, priors) if ask is not None or priors else None
         inputs = encode_history(history, self.catalog, self.manifest.reading, now, earlier=earlier)
-        found = self._search(inputs, k, allowed, beam=beam)
+        found = self._search(inputs, k, allowed, beam=beam, steered=steered)
         return list(zip(found.rows.tolist(), found.log_probs.tolist(), strict=True))
 
     def rank(
@@ -100,6 +110,11 @@ class ModelRanker:
     def history_length(self) -> int:
         """How many events the model reads."""
         return self.manifest.history_length
+
+    @property
+    def steering(self) -> Steering:
+        """What requests may steer."""
+        return self._search.steering
 
     @property
     def item_keys(self) -> NDArray[np.float32] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,7 @@ from device_runtime.errors import ModelFailed
 from device_runtime.model_shape import ModelShape
 from device_runtime.row_filter import RowFilter
 from device_runtime.sequence import ModelInputs
+from device_runtime.steering import Steered, Steering
 
 HEADS = ("autoregressive", "parallel", "retrieval", "retrieve-rank")
 
@@ -28,14 +31,25 @@ class ItemSearch:
         catalog: the items.
         shape: of the program.
 
+        weights: of its adapters where a request says nothing; 0 for those not named.
+
     Raises:
-        ModelFailed: item vectors have the wrong shape or are not finite.
+        ModelFailed: item vectors have the wrong shape or are not finite, or the catalog lacks the categories that the
+            model tells apart.
     """
 
-    def __init__(self, session: Runner, catalog: Catalog, shape: ModelShape) -> None:
+    def __init__(
+        self, session: Runner, catalog: Catalog, shape: ModelShape, weights: Mapping[str, float] | None = None
+    ) -> None:
         self._session = session
         self._catalog = catalog
         self._shape = shape
+        names = catalog.categories.names if catalog.categories is not None and shape.categories else ()
+        if len(names) != shape.categories:
+            raise ModelFailed(f"the model tells {shape.categories} categories apart, the catalog has {len(names)}")
+        #: What requests may steer.
+        self.steering = Steering(shape.asks, shape.ask_levels, shape.adapters, weights or {}, names)
+        self._unsteered = self.steering.steered()
         ranked = shape.head == "retrieve-rank"
         self._encode = Encoder(session, remembers=shape.memory_rows > 0, states_at=1 if ranked else None)
         self._items: ItemVectors | None = None
@@ -48,7 +62,13 @@ class ItemSearch:
         return None if self._items is None else self._items.keys
 
     def __call__(
-        self, inputs: ModelInputs, k: int, allowed: RowFilter | None = None, *, beam: int | None = None
+        self,
+        inputs: ModelInputs,
+        k: int,
+        allowed: RowFilter | None = None,
+        *,
+        beam: int | None = None,
+        steered: Steered | None = None,
     ) -> Found:
         """Return up to `k` items, at most the beam width where the head searches or re-ranks.
 
@@ -57,13 +77,15 @@ class ItemSearch:
             k: how many.
             allowed: items that may be returned; all when None.
             beam: hypotheses or candidates, from k to the program's beam width; that by default. Fewer are faster.
+            steered: what the request steers; nothing by default: no asks, and the adapters' own weights.
 
         Raises:
             ModelFailed: the model's outputs have the wrong shape or are not finite, or `allowed` is of another catalog.
         """
         if allowed is not None and allowed.size != len(self._catalog):
             raise ModelFailed(f"the filter is for {allowed.size} rows, the catalog has {len(self._catalog)}")
-        encoded, shape = self._encode(inputs), self._shape
+        shape, steered = self._shape, steered or self._unsteered
+        encoded = self._encode(inputs, *((steered.asks,) if shape.asks else ()))
         if shape.head == "parallel":
             return search_by_codes(encoded, inputs, self._catalog, k=k, allowed=allowed)
         width = min(shape.beam_width, shape.beam_width if beam is None else max(beam, k))
@@ -89,4 +111,5 @@ class ItemSearch:
             candidates=width,
             least=shape.least_beam,
             allowed=allowed,
+            steered=steered if shape.adapters else None,
         )

@@ -23,6 +23,7 @@ from device_runtime.manifest import CATALOG_FILE, MANIFEST_FILE, MODEL_FILE, Man
 from device_runtime.ranker import ModelRanker
 from device_runtime.sequence import Action, HistoryEvent
 from device_runtime.session import open_session
+from device_runtime.steering import Ask
 
 TIMEOUT_S = 120.0
 _ITEMS = 10
@@ -102,9 +103,18 @@ def _tried(folder: Path, *, apart: bool) -> SmokeReport:
             raise ModelFailed(f"asked for {wanted} items the model gave {len(found)}")
         if not np.isfinite([score for _, score in found]).all() or len({row for row, _ in found}) != len(found):
             raise ModelFailed("the model gave an item twice, or a score that is not a number")
+    _try_steering(ranker, catalog, wanted)
     answered = time.perf_counter()
     ranker.close()
     return SmokeReport(ranker.runtime, (opened - began) * 1e3, (answered - began_answer) * 1e3, apart)
+
+
+def _try_steering(ranker: ModelRanker, catalog: Catalog, wanted: int) -> None:
+    """Run everything that a request may steer, at both ends."""
+    history, steering = _history(catalog, 3), ranker.steering
+    for end in (0.0, 1.0):
+        ask = Ask(**dict.fromkeys(steering.asks, end))
+        ranker.rank_rows(history, wanted, now=_NOW, ask=ask, priors=dict.fromkeys(steering.adapters, end))
 
 
 def _history(catalog: Catalog, events: int) -> list[HistoryEvent]:

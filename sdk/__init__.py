@@ -1,6 +1,7 @@
 """What an app imports: `Recommender` and the values it takes and gives. The only package that joins the others."""
 
 from device_runtime import (
+    Ask,
     BundleError,
     BundleExpired,
     BundleMissing,
@@ -8,8 +9,10 @@ from device_runtime import (
     BundleTooOld,
     DeviceError,
     ModelFailed,
+    NotSteerable,
     RuntimeSettings,
     RuntimeUnavailable,
+    Steering,
     StoreInvalid,
     UnknownCategory,
     UntrustedPublisher,
@@ -45,6 +48,7 @@ from sdk.trust_view import TrustNode, TrustView, Vouch
 __all__ = [
     "BLOCKED",
     "AlreadyOpen",
+    "Ask",
     "BlendConfig",
     "BundleError",
     "BundleExpired",
@@ -67,6 +71,7 @@ __all__ = [
     "ModelInfo",
     "ModelUpdate",
     "NotConnected",
+    "NotSteerable",
     "Opinion",
     "P2PError",
     "Publication",
@@ -83,6 +88,7 @@ __all__ = [
     "SharingLevel",
     "SharingPolicy",
     "SocialConfig",
+    "Steering",
     "StoreCorrupted",
     "StoreInvalid",
     "StoreUnavailable",

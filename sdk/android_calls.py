@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from device_runtime import Ask
 from sdk.errors import InvalidInput
 from sdk.filters import Filters
 from sdk.recommender import Recommender
@@ -67,9 +68,11 @@ class Calls:
         filters: dict[str, Json] | None = None,
         diversity: float = 0.0,
         explore: float = 0.0,
+        ask: dict[str, Json] | None = None,
+        priors: dict[str, Json] | None = None,
         now: int | None = None,
     ) -> Json:
-        """A ranking with reasons; `filters` has the fields of `Filters`."""
+        """A ranking with reasons; `filters` has the fields of `Filters`, `ask` those of `Ask`."""
         picks = self._me.recommend(
             k,
             source=source,  # type: ignore[arg-type]  # checked there
@@ -77,9 +80,20 @@ class Calls:
             filters=_filters(filters),
             diversity=diversity,
             explore=explore,
+            ask=_ask(ask),
+            priors=priors,
             now=now,
         )
         return [pick.as_json() for pick in picks]
+
+    def steerable(self) -> Json:
+        """What `ask` and `priors` may name, and the weights that priors have where a call says nothing."""
+        steering = self._me.steerable()
+        return {
+            "asks": list(steering.asks),
+            "priors": dict(steering.weights),
+            "categories": list(steering.categories),
+        }
 
     def similar(self, item: str, k: int = 10, filters: dict[str, Json] | None = None) -> Json:
         """Items like one."""
@@ -252,6 +266,15 @@ def _filters(given: dict[str, Json] | None) -> Filters | None:
         return Filters(**given)
     except TypeError as error:
         raise InvalidInput(f"filters: {error}") from error
+
+
+def _ask(given: dict[str, Json] | None) -> Ask | None:
+    if given is None:
+        return None
+    try:
+        return Ask(**given)
+    except TypeError as error:
+        raise InvalidInput(f"ask: {error}") from error
 
 
 def _peer(text: str) -> bytes:

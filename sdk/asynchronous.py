@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from device_runtime import RuntimeReport
+from device_runtime import Ask, RuntimeReport, Steering
 from p2p import NodeStatus, PeerId
 from sdk.downloading import Progress
 from sdk.filters import Filters
@@ -127,6 +127,8 @@ class AsyncRecommender:
         filters: Filters | None = None,
         diversity: float = 0.0,
         explore: float = 0.0,
+        ask: Ask | None = None,
+        priors: Mapping[str, float] | None = None,
         now: int | None = None,
     ) -> list[Recommendation]:
         """See `Recommender.recommend`."""
@@ -138,8 +140,14 @@ class AsyncRecommender:
             filters=filters,
             diversity=diversity,
             explore=explore,
+            ask=ask,
+            priors=priors,
             now=now,
         )
+
+    async def steerable(self) -> Steering:
+        """See `Recommender.steerable`."""
+        return await self._run(self._inner.steerable)
 
     async def similar(self, item: str, k: int = 10, *, filters: Filters | None = None) -> list[Recommendation]:
         """See `Recommender.similar`."""

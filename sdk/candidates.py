@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from device_runtime import HistoryEvent, RowFilter
+from device_runtime import Ask, HistoryEvent, RowFilter
 from p2p import item_key
 from sdk.actions import model_action
 from sdk.blending import Blended, Evidence, blend
@@ -30,19 +30,25 @@ class Request:
         history: the newest events that the model can read, in time order.
         earlier: how many came before.
         view: what the walks say.
+        ask, priors: how the model is steered, see `Ranking.recommend`.
     """
 
     now: int
     history: Sequence[HistoryEvent]
     earlier: int
     view: SocialView
+    ask: Ask | None = None
+    priors: Mapping[str, float] | None = None
 
 
-def request_at(device: OpenDevice, now: int | None) -> Request:
+def request_at(
+    device: OpenDevice, now: int | None, ask: Ask | None = None, priors: Mapping[str, float] | None = None
+) -> Request:
     """Read what a request needs, which is little however long the history is."""
     asked = device.now() if now is None else now
     history = newest_known(device, asked)
-    return Request(asked, history, max(0, device.store.count_read_events() - len(history)), device.view())
+    earlier = max(0, device.store.count_read_events() - len(history))
+    return Request(asked, history, earlier, device.view(), ask, priors)
 
 
 def newest_known(device: OpenDevice, now: int) -> list[HistoryEvent]:
@@ -64,7 +70,15 @@ def newest_known(device: OpenDevice, now: int) -> list[HistoryEvent]:
 
 def model_list(device: OpenDevice, request: Request, k: int, allowed: RowFilter) -> Ranked:
     """Return up to `k` (row, log-probability) of the model's choice."""
-    return device.model.ranker.rank_rows(request.history, k, now=request.now, allowed=allowed, earlier=request.earlier)
+    return device.model.ranker.rank_rows(
+        request.history,
+        k,
+        now=request.now,
+        allowed=allowed,
+        earlier=request.earlier,
+        ask=request.ask,
+        priors=request.priors,
+    )
 
 
 def peer_list(device: OpenDevice, view: SocialView, k: int, allowed: RowFilter) -> Ranked:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
-from device_runtime import RowFilter
+from device_runtime import Ask, RowFilter, Steering
 from sdk.blending import Blended
 from sdk.candidates import blended, model_list, peer_reasons, reasons_for, request_at
 from sdk.diversity import diversify
@@ -35,6 +37,8 @@ class Ranking:
         filters: Filters | None = None,
         diversity: float = 0.0,
         explore: float = 0.0,
+        ask: Ask | None = None,
+        priors: Mapping[str, float] | None = None,
         now: int | None = None,
     ) -> list[Recommendation]:
         """Return up to `k` items, the best first, each with its reasons.
@@ -47,11 +51,16 @@ class Ranking:
             diversity: 0 to 1, how much an item's difference from those above it counts against its score.
             explore: 0 to 1, the share of the places, the last ones, that are given to items further down the lists
                 and to what trusted peers list and no walk hit. The draw is the same for the same history and `now`.
+            ask: more or less engagement, novelty or diversity than the model would give; see `steerable`. It changes
+                the model's list, not what peers like.
+            priors: weights of the model's adapter heads by name, and `taxonomy:NAME` to lift the items of a category;
+                heads that are not named keep the weight that the bundle gives them.
             now: Unix seconds of the request, the clock's when None.
 
         Raises:
             InvalidInput: an argument is out of range.
             device_runtime.UnknownCategory: `filters` name a category that the catalog lacks.
+            device_runtime.NotSteerable: the model cannot be asked for that, or has no such head or category.
         """
         _check_k(k)
         if source not in ("blend", "model", "peers"):
@@ -62,7 +71,8 @@ class Ranking:
         device = self._device
 
         def answer() -> list[Recommendation]:
-            request = request_at(device, now)
+            device.model.ranker.steering.steered(ask, priors)  # a wrong wish is told whatever the source
+            request = request_at(device, now, ask, priors)
             allowed = self._allowed(filters, exclude_seen)
             depth = max(_DEPTH, 2 * k if diversity == 0 else 4 * k)
             ranked = blended(device, request, source, depth, allowed)
@@ -75,6 +85,11 @@ class Ranking:
             ]
 
         return device.answered("recommend", answer)
+
+    def steerable(self) -> Steering:
+        """Return what requests to the model of now may steer: names for `ask` and `priors`, and the usual weights."""
+        with self._device.locked():
+            return self._device.model.ranker.steering
 
     def _diversified(self, ranked: list[Blended], k: int, strength: float) -> list[Blended]:
         if strength == 0 or not ranked:

@@ -149,6 +149,9 @@ def _section(current: Any, section: str, values: Mapping[str, Any]) -> Any:
         wanted = type(defaults[name])
         if wanted is float and type(value) is int:
             continue
-        if type(value) is not wanted:
-            raise ConfigInvalid(f"[{section}] {name} must be {wanted.__name__}, got {value!r}")
-    return replace(current, **values)
+        if wanted is tuple and isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+            continue
+        if type(value) is not wanted or wanted is tuple:
+            kind = "a list of texts" if wanted is tuple else wanted.__name__
+            raise ConfigInvalid(f"[{section}] {name} must be {kind}, got {value!r}")
+    return replace(current, **{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})

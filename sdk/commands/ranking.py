@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from device_runtime import ASKS, Ask
 from sdk.commands.frame import Subparsers, add_command, add_json, open_device, print_result
+from sdk.errors import InvalidInput
 from sdk.filters import Filters
 from sdk.recommendation import Filtered, Recommendation
 
@@ -29,6 +31,20 @@ def add_recommend(subparsers: Subparsers) -> None:
         "--explore", type=float, default=0.0, metavar="SHARE", help="0 to 1: places kept for trying (default: 0)"
     )
     parser.add_argument(
+        "--ask",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="ask the model for more or less, 0 to 1, such as novelty=0.9; repeatable",
+    )
+    parser.add_argument(
+        "--prior",
+        action="append",
+        default=[],
+        metavar="NAME=WEIGHT",
+        help="weigh an adapter head, such as short=1 or taxonomy:Horror=2; repeatable",
+    )
+    parser.add_argument(
         "--show-filtered", action="store_true", help="also print what was kept out, up to K of each kind, and why"
     )
     add_json(parser)
@@ -43,6 +59,25 @@ def _filters(arguments: argparse.Namespace) -> Filters:
     return Filters(categories=arguments.category, not_categories=arguments.not_category)
 
 
+def _ask(given: Sequence[str]) -> Ask | None:
+    values = _named_numbers("--ask", given)
+    unknown = values.keys() - set(ASKS)
+    if unknown:
+        raise InvalidInput(f"--ask names one of {', '.join(ASKS)}, not {min(unknown)!r}")
+    return Ask(**values) if values else None
+
+
+def _named_numbers(option: str, given: Sequence[str]) -> dict[str, float]:
+    found = {}
+    for text in given:
+        name, _, number = text.rpartition("=")
+        try:
+            found[name] = float(number)
+        except ValueError as error:
+            raise InvalidInput(f"{option} takes NAME=NUMBER, got {text!r}") from error
+    return found
+
+
 def recommend(arguments: argparse.Namespace) -> None:
     """Print the ranking, and what was kept out of it if asked for."""
     filters = _filters(arguments)
@@ -54,6 +89,8 @@ def recommend(arguments: argparse.Namespace) -> None:
             filters=filters,
             diversity=arguments.diversity,
             explore=arguments.explore,
+            ask=_ask(arguments.ask),
+            priors=_named_numbers("--prior", arguments.prior),
         )
         kept_out = device.filtered(arguments.k, filters=filters) if arguments.show_filtered else None
     content: object = [pick.as_json() for pick in picks]

@@ -7,10 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from device_runtime import Catalog, Neighbours
+from device_runtime import TAXONOMY, Catalog, Neighbours
 from server_training.data.split import Split, Stage
+from server_training.models.adapters import Encoded, category_members
 from server_training.models.code_index import CodeIndex
-from server_training.models.heads import AutoregressiveHead, Items, RetrieveRankHead
+from server_training.models.heads import AutoregressiveHead, Items, RetrievalHead, RetrieveRankHead
 from server_training.models.heads.ranker import CANDIDATES
 from server_training.models.items import FeatureTable
 from server_training.models.recommender import GenerativeRecommender
@@ -50,27 +51,53 @@ class ModelScorer:
         self._place = np.full(split.data.n_users, -1, dtype=np.int64)
         self._place[split.users(stage)] = np.arange(len(split.users(stage)))
         self._candidates = candidates
+        self._members = category_members(catalog) if TAXONOMY in model.config.adapters else None
         # As on the device: where items are searched for, not all scored, neighbours have no say.
         self._neighbours = None if isinstance(model.head, AutoregressiveHead) else catalog.neighbours
 
     @torch.no_grad()
     def score(self, user_indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return float32 [B, n_items] in the item order of the data."""
+        model = self._model
+        encoded, items, rows = self._read(user_indices)
+        scores = model.head.scores(encoded.states[:, -1], items)
+        if model.adapters is not None and bool(model.adapters.weights.any()):
+            heads = self._heads(encoded, items)
+            scores = scores + torch.einsum("h,bhn->bn", model.adapters.weights.to(heads.device), heads)
+        if self._neighbours is not None:
+            scores = scores + torch.from_numpy(self._neighbours.prior(rows.cpu().numpy())).to(scores.device)
+        if isinstance(model.head, RetrieveRankHead):
+            scores = self._reranked(model.head, scores, encoded.states, rows >= 0, items)
+        return self._in_data_order(scores)
+
+    @torch.no_grad()
+    def parts(self, user_indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return float32 [B, n_items] of the main head alone and [B, heads, n_items] of each adapter alone."""
+        encoded, items, _ = self._read(user_indices)
+        base = self._model.head.scores(encoded.states[:, -1], items)
+        return self._in_data_order(base), self._in_data_order(self._heads(encoded, items))
+
+    def _read(self, user_indices: NDArray[np.int64]) -> tuple[Encoded, Items, Tensor]:
+        """What the model makes of the histories, the items, and the histories' rows [B, T]."""
         training = self._model.training
         self._model.eval()
         device = next(self._model.parameters()).device
         features = self._rounded if self._features is None else self._features()
         index = self._index.to(device)
-        items = Items(index, self._model.items(index.codes, features.to(device)))
+        members = None if self._members is None else self._members.to(device)
+        items = Items(index, self._model.items(index.codes, features.to(device)), members)
         batch = self._windows.take(self._place[user_indices]).to(device)
-        states = self._model.states_of(batch, items.vectors)
-        scores = self._model.head.scores(states[:, -1], items)
-        if self._neighbours is not None:
-            scores = scores + torch.from_numpy(self._neighbours.prior(batch.rows.cpu().numpy())).to(device)
-        if isinstance(self._model.head, RetrieveRankHead):
-            scores = self._reranked(self._model.head, scores, states, batch.rows >= 0, items)
+        encoded = self._model.read(batch, items.vectors)
         self._model.train(training)
-        found: NDArray[np.float32] = scores[:, self._rows.to(device)].cpu().numpy()
+        return encoded, items, batch.rows
+
+    def _heads(self, encoded: Encoded, items: Items) -> Tensor:
+        assert self._model.adapters is not None
+        assert isinstance(self._model.head, RetrievalHead)
+        return self._model.adapters.scores(self._model.head, encoded, items)
+
+    def _in_data_order(self, scores: Tensor) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = scores[..., self._rows.to(scores.device)].float().cpu().numpy()
         return found
 
     def prior(self, user_indices: NDArray[np.int64], neighbours: Neighbours) -> NDArray[np.float32]:

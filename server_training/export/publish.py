@@ -5,19 +5,16 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from device_runtime import (
     CATALOG_FILE,
     MAX_CATEGORIES,
-    MAX_NAME_BYTES,
     MODEL_FILE,
     README_FILE,
+    TAXONOMY,
     Catalog,
     Manifest,
     ModelFailed,
@@ -36,9 +33,10 @@ from server_training.export.eager_session import EagerSession
 from server_training.export.lower import Lowered, lower
 from server_training.export.samples import RealInputs
 from server_training.export.verify import VerifyLimits, VerifyReport, verify
-from server_training.models.methods import methods_of, shape_of, window_step
+from server_training.items.attributes import with_categories
+from server_training.models.methods import default_weights, methods_of, shape_of, window_step
 from server_training.training.run_folder import Run
-from server_training.training.windows import Windows, catalog_rows, history_windows
+from server_training.training.windows import Windows, history_windows
 
 _DAY_S = 86_400
 
@@ -55,7 +53,8 @@ class ExportConfig:
         backend: one of `backends.BACKENDS`.
         beam_width: fixed in the program.
         data_name, data_licence: for the manifest and the model card.
-        categories: so many of the attributes that most items share become categories to filter by.
+        categories: so many of the attributes that most items share become categories to filter by; a model with the
+            adapter `taxonomy` keeps those that it learned.
         limits: of the verification.
     """
 
@@ -129,7 +128,7 @@ def export_run(run: Run, out: Path, config: ExportConfig, progress: Callable[[in
     finally:
         session.close()
     verified = time.perf_counter()
-    contents = {MODEL_FILE: lowered.program, CATALOG_FILE: with_categories(run, config.categories).to_bytes()}
+    contents = {MODEL_FILE: lowered.program, CATALOG_FILE: _with_categories(run, config.categories).to_bytes()}
     contents[README_FILE] = _model_card(run, config, report, contents[CATALOG_FILE]).encode()
     manifest = _manifest(run, config, report, contents, lowered.shape)
     write_bundle(out, manifest, contents)
@@ -170,6 +169,7 @@ def _manifest(
         methods=shape.methods(),
         window_step=window_step(shape),
         n_items=len(run.catalog),
+        adapter_weights=default_weights(run.model),
         **asdict(shape),
         catalog_namespace=config.namespace,
         metrics=_metrics(report),
@@ -187,21 +187,14 @@ def _metrics(report: VerifyReport) -> dict[str, float]:
     return metrics
 
 
-def with_categories(run: Run, most: int) -> Catalog:
-    """Return the run's catalog with the `most` attributes that most items share, of those that two items share."""
-    data = run.split.data
-    owned = [set(attributes) for attributes in data.attributes]
-    counts = Counter(attribute for attributes in owned for attribute in attributes)
-    usable = [(name, count) for name, count in counts.items() if count > 1 and len(name.encode()) <= MAX_NAME_BYTES]
-    names = [name for name, _ in sorted(usable, key=lambda pair: (-pair[1], pair[0]))[:most]]
-    numbers = {name: number for number, name in enumerate(names)}
-    item_of_row = np.argsort(catalog_rows(data, run.catalog))
-    per_row = [[numbers[name] for name in owned[item] if name in numbers] for item in item_of_row.tolist()]
-    return run.catalog.with_categories(names, per_row)
+def _with_categories(run: Run, most: int) -> Catalog:
+    """The run's catalog with categories; those of the adapter that learned them, where there is one."""
+    learned = TAXONOMY in run.model.config.adapters
+    return run.catalog if learned else with_categories(run.catalog, run.split.data, most)
 
 
 def _model_card(run: Run, config: ExportConfig, report: VerifyReport, catalog: bytes) -> str:
-    sizes = ", ".join(f"{name} {value}" for name, value in asdict(run.model.config).items())
+    sizes = ", ".join(f"{name} {value}" for name, value in run.model.config.to_dict().items())
     rows = "\n".join(
         f"| {name} | {report.exact[name]:.4f} | {report.device[name]:.4f} |" for name in sorted(report.device)
     )

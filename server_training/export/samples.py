@@ -12,6 +12,8 @@ from device_runtime import RESUMED, Catalog
 from server_training.models.methods import SHORTEST, Method
 from server_training.training.windows import Windows
 
+_HISTORY = 5  # inputs that describe a history, before what is asked for
+
 
 class RealInputs:
     """Inputs of each method, made from people's histories by the methods before it.
@@ -28,6 +30,7 @@ class RealInputs:
         self._windows = windows
         self._catalog = catalog
         self._shortest = shortest
+        self._asks = methods["encode"].inputs[_HISTORY:]  # at their highest levels
 
     def of(self, method: str, most: int) -> Iterator[tuple[Tensor, ...]]:
         """Yield up to `most` sets of inputs, from histories spread over all people; the same ones every time.
@@ -41,7 +44,8 @@ class RealInputs:
             part = 2 if varies and number % 2 else 1
             most = max(self._shortest, self._windows.length // part)
             inputs = self._windows.inputs(place, self._catalog, self._shortest, most)
-            history = tuple(torch.from_numpy(array) for array in inputs.arrays())
+            asked = self._asked(number)
+            history = (*(torch.from_numpy(array) for array in inputs.arrays()), *asked)
             if method == "encode":
                 yield history
             elif method == "items":
@@ -55,6 +59,10 @@ class RealInputs:
             else:
                 yield self._decoded(method, history, rng, part)
 
+    def _asked(self, number: int) -> tuple[Tensor, ...]:
+        """Asks int64 [1, A] for the sample of that number: every level of each in turn, and none; () without asks."""
+        return tuple((torch.arange(asks.shape[1]) + number)[None] % (asks + 1) for asks in self._asks)
+
     def _items(self, rows: np.ndarray) -> tuple[Tensor, ...]:
         codes = torch.from_numpy(self._catalog.codes_of(rows).astype(np.int64))
         return codes, torch.from_numpy(self._catalog.features_of(rows))
@@ -67,8 +75,9 @@ class RealInputs:
     def _resumed(self, history: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         memory = self._encoded(history)[-1]
         past = history[0].shape[1] - RESUMED
-        newest = [part[:, past:].contiguous() for part in history]
-        return (*newest[:4], history[4][:, :past].contiguous(), newest[4], memory[:, :, :past].contiguous())
+        newest = [part[:, past:].contiguous() for part in history[:_HISTORY]]
+        before = history[4][:, :past].contiguous()
+        return (*newest[:4], before, newest[4], memory[:, :, :past].contiguous(), *history[_HISTORY:])
 
     def _ranked(self, history: tuple[Tensor, ...], rng: np.random.Generator, part: int) -> tuple[Tensor, ...]:
         candidates = max(SHORTEST, self._methods["rank"].inputs[2].shape[1] // part)

@@ -20,7 +20,7 @@ from server_training.evaluation.full_ranking import EvalResult, evaluate_topk
 from server_training.evaluation.scorer import ModelScorer
 from server_training.export.lower import Lowered
 from server_training.export.samples import RealInputs
-from server_training.models.methods import Method, window_step
+from server_training.models.methods import Method, default_weights, window_step
 from server_training.models.recommender import GenerativeRecommender
 from server_training.training.run_folder import Run
 from server_training.training.windows import Windows, catalog_rows, history_windows
@@ -98,7 +98,7 @@ def verify(
     real = RealInputs(known, windows, catalog, shape.shortest_history)
     drift = largest_difference(session, lowered.methods, real)
     drift_float = largest_difference(session, known, real)
-    search = ItemSearch(session, catalog, shape)
+    search = ItemSearch(session, catalog, shape, default_weights(run.model))
     everyone = range(len(windows))
     lists = device_lists(search, catalog, split, windows, shape.shortest_history, everyone, progress)
     device = evaluate_topk(lists, split)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+from device_runtime import ADAPTERS, ASKS, INTERESTS, MAX_ASK_LEVELS, MAX_CATEGORIES, TAXONOMY
 from server_training.errors import ConfigInvalid
 
 Backbone = Literal["sasrec", "hstu", "rotary"]
 Head = Literal["autoregressive", "parallel", "retrieval", "retrieve-rank"]
+
+_LATER = ("asks", "ask_levels", "adapters", "categories")  # settings that older checkpoints do not state
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,10 @@ class ModelConfig:
         experts: feed-forward networks per block, of which each position uses two; 0 for one dense network.
         head: see `models.heads`.
         temperature: cosines of state and item vector are divided by it (retrieval heads); 0 for plain dot products.
+        asks: what a request may ask of the model, a selection of `device_runtime.ASKS`; see `models.asks`.
+        ask_levels: levels of each ask.
+        adapters: heads beside the main one, a selection of `device_runtime.ADAPTERS`; see `models.adapters`.
+        categories: C, how many of the attributes that most items share the adapter `taxonomy` tells apart, at most.
     """
 
     levels: int = 3
@@ -47,6 +55,10 @@ class ModelConfig:
     experts: int = 0
     head: Head = "retrieval"
     temperature: float = 0.05
+    asks: tuple[str, ...] = ()
+    ask_levels: int = 5
+    adapters: tuple[str, ...] = ()
+    categories: int = 64
 
     def __post_init__(self) -> None:
         """Refuse sizes that make no model.
@@ -68,6 +80,32 @@ class ModelConfig:
         for name, known in (("backbone", get_args(Backbone)), ("head", get_args(Head))):
             if getattr(self, name) not in known:
                 raise ConfigInvalid(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        self._check_steering()
+
+    def _check_steering(self) -> None:
+        for setting, names, all_known in (("asks", self.asks, ASKS), ("adapters", self.adapters, ADAPTERS)):
+            if not set(names) <= set(all_known) or len(set(names)) != len(names):
+                raise ConfigInvalid(f"{setting} must be different ones of {', '.join(all_known)}, got {list(names)}")
+        if not 2 <= self.ask_levels <= MAX_ASK_LEVELS:
+            raise ConfigInvalid(f"ask_levels must be 2 to {MAX_ASK_LEVELS}, got {self.ask_levels}")
+        if not 1 <= self.categories <= MAX_CATEGORIES:
+            raise ConfigInvalid(f"categories must be 1 to {MAX_CATEGORIES}, got {self.categories}")
+        if self.asks and self.head == "retrieve-rank":
+            raise ConfigInvalid(
+                "the ranker of retrieve-rank reads the history alone and would undo asks: use retrieval"
+            )
+        if self.adapters and self.head != "retrieval":
+            raise ConfigInvalid(f"adapters share the item vectors of the head retrieval; {self.head} has none for them")
+
+    @property
+    def query_adapters(self) -> tuple[str, ...]:
+        """The adapters that give a query each: all but the taxonomy."""
+        return tuple(name for name in self.adapters if name != TAXONOMY)
+
+    @property
+    def pools(self) -> bool:
+        """Whether an adapter reads the events themselves, not the state alone."""
+        return bool(set(self.adapters) & set(INTERESTS))
 
     @property
     def features(self) -> int:
@@ -75,5 +113,14 @@ class ModelConfig:
         return self.own_features + self.content_features
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values, for JSON."""
-        return asdict(self)
+        """Return the settings as plain values, for JSON: those that came later only where they are not the default."""
+        return without_defaults(self, _LATER)
+
+
+def without_defaults(config: Any, names: Collection[str]) -> dict[str, Any]:
+    """Return a dataclass as a dictionary, the fields `names` only where they differ from their defaults.
+
+    What a model without them is called does not change when settings are added: checkpoints stay resumable.
+    """
+    defaults = {part.name: part.default for part in fields(config)}
+    return {name: value for name, value in asdict(config).items() if name not in names or value != defaults[name]}

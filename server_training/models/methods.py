@@ -9,7 +9,10 @@ retrieve-rank   ... (query [1,d], states [1,t,d]);  items(...) -> (keys [I,d], v
                 rank(states [1,t,d], actions [1,t], vectors [1,b,d]) -> corrections [1,b]
 ==============  ===========================================================================================
 
-Backbones that remember give one output more, the memory [1,S,t,d], and one method more:
+A model with asks takes one input more, the last one: asks [1,A]. A model with adapters gives more outputs behind those
+above: queries [1,H,d] of its H adapters that give one, logits [1,C] of its taxonomy.
+
+Backbones that remember give one output more, the last one, the memory [1,S,t,d], and one method more:
 extend(codes [1,2,L], features [1,2,R], actions [1,2], gaps [1,2], past ages [1,p], ages [1,2], memory [1,S,p,d]) ->
 what encode gives, for the newest two of p + 2 events.
 
@@ -24,7 +27,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from device_runtime import ITEMS_AT_ONCE, N_ACTIONS, N_GAPS, RESUMED, ModelShape
+from device_runtime import ITEMS_AT_ONCE, N_ACTIONS, N_GAPS, RESUMED, TAXONOMY, ModelShape
+from server_training.models.adapters import Adapters, Encoded
+from server_training.models.config import ModelConfig
 from server_training.models.heads import AutoregressiveHead, ParallelHead, RetrievalHead, RetrieveRankHead
 from server_training.models.recommender import GenerativeRecommender
 
@@ -59,8 +64,19 @@ def shape_of(model: GenerativeRecommender, beam_width: int, *, varying: bool = T
         codebook_size=c.codebook_size,
         features=c.features,
         state_width=c.width,
-        memory_rows=2 * c.layers if varying and remembers(model) else 0,
+        memory_rows=2 * c.layers + c.pools if varying and remembers(model) else 0,
+        asks=c.asks,
+        ask_levels=c.ask_levels if c.asks else 1,
+        adapters=c.adapters,
+        categories=c.categories if TAXONOMY in c.adapters else 0,
     )
+
+
+def default_weights(model: GenerativeRecommender) -> dict[str, float]:
+    """The weights of a model's adapters where a request says nothing, for the manifest."""
+    if model.adapters is None:
+        return {}
+    return dict(zip(model.adapters.names, (round(float(w), 6) for w in model.adapters.weights), strict=True))
 
 
 def window_step(shape: ModelShape) -> int:
@@ -101,9 +117,9 @@ def _varying_methods(model: GenerativeRecommender, beam_width: int, *, memory: b
     # Distinct tensors: torch.export takes one tensor given twice for one input.
     actions, gaps, ages = (torch.ones(1, c.history_length, dtype=torch.int64) for _ in range(3))
     over_time: Mapping[int, str] = {1: "t"}
-    methods = {
-        "encode": Method(_Encode(model, memory=memory), (codes, features, actions, gaps, ages), (over_time,) * 5)
-    }
+    asks = asks_example(c)
+    inputs = (codes, features, actions, gaps, ages, *asks)
+    methods = {"encode": Method(_Encode(model, memory=memory), inputs, ((over_time,) * 5 + ({},) * len(asks)))}
     if memory:
         methods["extend"] = _extend(model)
     if isinstance(model.head, AutoregressiveHead):
@@ -116,8 +132,8 @@ def _varying_methods(model: GenerativeRecommender, beam_width: int, *, memory: b
         methods["items"] = Method(_Items(model), (some, torch.zeros(ITEMS_AT_ONCE, c.features)))
     if isinstance(model.head, RetrieveRankHead):
         states, seen = torch.zeros(1, c.history_length, c.width), torch.ones(1, c.history_length, dtype=torch.int64)
-        inputs = (states, seen, torch.zeros(1, beam_width, c.width))
-        methods["rank"] = Method(_Rank(model.head), inputs, (over_time, over_time, {1: "b"}))
+        ranked = (states, seen, torch.zeros(1, beam_width, c.width))
+        methods["rank"] = Method(_Rank(model.head), ranked, (over_time, over_time, {1: "b"}))
     return methods
 
 
@@ -131,9 +147,15 @@ def _extend(model: GenerativeRecommender) -> Method:
         *(actions, gaps),
         torch.ones(1, past, dtype=torch.int64),
         ages,
-        torch.zeros(1, 2 * c.layers, past, c.width),
+        torch.zeros(1, 2 * c.layers + c.pools, past, c.width),
     )
-    return Method(_Extend(model), inputs, ({}, {}, {}, {}, {1: "p"}, {}, {2: "p"}))
+    asks = asks_example(c)
+    return Method(_Extend(model), (*inputs, *asks), ({}, {}, {}, {}, {1: "p"}, {}, {2: "p"}, *({},) * len(asks)))
+
+
+def asks_example(config: ModelConfig) -> tuple[Tensor, ...]:
+    """An input of asks, int64 [1, A], all at their highest level; nothing for a model without."""
+    return (torch.full((1, len(config.asks)), config.ask_levels),) if config.asks else ()
 
 
 class _Encode(nn.Module):
@@ -145,12 +167,18 @@ class _Encode(nn.Module):
         self.memory = memory
 
     def forward(
-        self, codes: Tensor, features: Tensor, actions: Tensor, gaps: Tensor, ages: Tensor
+        self,
+        codes: Tensor,
+        features: Tensor,
+        actions: Tensor,
+        gaps: Tensor,
+        ages: Tensor,
+        asks: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         codes, actions, gaps = _inside(self.model, codes, actions, gaps)
         alone = not isinstance(self.model.head, RetrieveRankHead)
-        states, remembered = self.model.remembering(codes, features, actions, gaps, ages, only_last=alone)
-        found = _read(self.model, states)
+        encoded, remembered = self.model.remembering(codes, features, actions, gaps, ages, only_last=alone)
+        found = _read(self.model, encoded, asks)
         return (*found, torch.stack(remembered, dim=1)) if self.memory else found
 
 
@@ -170,12 +198,13 @@ class _Extend(nn.Module):
         past_ages: Tensor,
         ages: Tensor,
         past: Tensor,
+        asks: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         codes, actions, gaps = _inside(self.model, codes, actions, gaps)
         every = torch.cat([past_ages, ages], dim=1)
         alone = not isinstance(self.model.head, RetrieveRankHead)
-        states, remembered = self.model.resumed(codes, features, actions, gaps, every, past, only_last=alone)
-        return (*_read(self.model, states), torch.stack(remembered, dim=1))
+        encoded, remembered = self.model.resumed(codes, features, actions, gaps, every, past, only_last=alone)
+        return (*_read(self.model, encoded, asks), torch.stack(remembered, dim=1))
 
 
 class _Decode(nn.Module):
@@ -228,13 +257,22 @@ def _inside(
     return codes.clamp(0, c.codebook_size), actions.clamp(0, N_ACTIONS - 1), gaps.clamp(0, N_GAPS - 1)
 
 
-def _read(model: GenerativeRecommender, states: Tensor) -> tuple[Tensor, ...]:
-    """What the head makes of the states [1, T, d]."""
-    last, head = states[:, -1], model.head
+def _read(model: GenerativeRecommender, encoded: Encoded, asks: Tensor | None) -> tuple[Tensor, ...]:
+    """What the heads make of the states [1, T, d]."""
+    states, head = encoded.states, model.head
+    last = model.asked(states[:, -1], asks)
     if isinstance(head, AutoregressiveHead):
         return last, head.logits(0, last, None)
     if isinstance(head, ParallelHead):
         return (head(last),)
     assert isinstance(head, RetrievalHead)
     query = head.query(last)
-    return (query, states) if isinstance(head, RetrieveRankHead) else (query,)
+    if isinstance(head, RetrieveRankHead):
+        return query, states
+    return (query, *(() if model.adapters is None else _adapted(model.adapters, head, encoded.newest())))
+
+
+def _adapted(adapters: Adapters, head: RetrievalHead, newest: Encoded) -> tuple[Tensor, ...]:
+    """Queries [1, H, d] and logits [1, C], as far as there are any."""
+    queries, logits = adapters.queries(head, newest), adapters.logits(newest.states[:, 0])
+    return tuple(part for part in (None if queries is None else queries[:, 0], logits) if part is not None)

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from device_runtime import N_ACTIONS
+from server_training.models.adapters import Adapters, Encoded
+from server_training.models.asks import Asks
 from server_training.models.backbones import History, make_backbone
 from server_training.models.config import ModelConfig
 from server_training.models.heads import make_head
@@ -56,6 +58,8 @@ class GenerativeRecommender(nn.Module):
         self.head = make_head(config)
         # Item vectors start small, so that the softmax over them starts flat; histories want them larger.
         self.input_scale = config.width**0.5
+        self.asks = Asks(config) if config.asks else None
+        self.adapters = Adapters(config) if config.adapters else None
 
     def states(self, codes: Tensor, features: Tensor, actions: Tensor, gaps: Tensor, ages: Tensor) -> Tensor:
         """Encode histories given by codes, as on the device.
@@ -70,10 +74,14 @@ class GenerativeRecommender(nn.Module):
         Returns:
             float32 [N, T, d]: the state after each position.
         """
-        return self.remembering(codes, features, actions, gaps, ages)[0]
+        return self.remembering(codes, features, actions, gaps, ages)[0].states
 
     def states_of(self, batch: ModelBatch, vectors: Tensor) -> Tensor:
         """Encode histories given by catalog rows, with the item vectors [n, d] at hand; equals `states`."""
+        return self.read(batch, vectors).states
+
+    def read(self, batch: ModelBatch, vectors: Tensor) -> Encoded:
+        """As `states_of`, with what the adapters read beside the states."""
         history = History(batch.rows >= 0, batch.gaps, batch.ages)
         return self._encoded(vectors[batch.rows.clamp(min=0)], batch.actions, history)[0]
 
@@ -86,8 +94,8 @@ class GenerativeRecommender(nn.Module):
         ages: Tensor,
         *,
         only_last: bool = False,
-    ) -> tuple[Tensor, list[Tensor]]:
-        """As `states`, and what `resumed` needs of each position: tensors [N, T, d], none for some backbones.
+    ) -> tuple[Encoded, list[Tensor]]:
+        """As `read`, and what `resumed` needs of each position: tensors [N, T, d], none for some backbones.
 
         With `only_last` the states are those of the newest position alone, [N, 1, d], and the last layer computes no
         other.
@@ -105,7 +113,7 @@ class GenerativeRecommender(nn.Module):
         past: Tensor,
         *,
         only_last: bool = False,
-    ) -> tuple[Tensor, list[Tensor]]:
+    ) -> tuple[Encoded, list[Tensor]]:
         """The states of the newest `RESUMED` = R events, given what was remembered of those before them.
 
         Args:
@@ -114,11 +122,11 @@ class GenerativeRecommender(nn.Module):
             actions: int64 [1, R].
             gaps: int64 [1, R].
             ages: int64 [1, P + R], of all events.
-            past: [1, 2 * layers, P, d], what `remembering` gave for the others, stacked.
+            past: [1, S, P, d], what `remembering` gave for the others, stacked.
             only_last: as in `remembering`.
 
         Returns:
-            States [1, R, d], and what to remember of these events, as `remembering` has it.
+            As `remembering`: states [1, R, d] and events of all positions, and what to remember of the newest R.
         """
         every = torch.ones_like(ages, dtype=torch.bool)
         history = History(every, gaps, ages, past)
@@ -126,11 +134,22 @@ class GenerativeRecommender(nn.Module):
 
     def _encoded(
         self, vectors: Tensor, actions: Tensor, history: History, *, only_last: bool = False
-    ) -> tuple[Tensor, list[Tensor]]:
+    ) -> tuple[Encoded, list[Tensor]]:
         x = (vectors + self.action_table(actions)) * self.input_scale
         x = x * history.real[:, -x.shape[1] :, None].to(x.dtype)
         states, remembered = self.backbone(x, history, only_last=only_last)
-        return self.norm(states), remembered
+        events = x
+        if self.config.pools and remembered:  # behind the keys and values of the layers
+            remembered = [*remembered, x]
+            events = x if history.past is None else torch.cat([history.past[:, -1], x], dim=1)
+        return Encoded(self.norm(states), events, history.real), remembered
+
+    def asked(self, states: Tensor, asks: Tensor | None) -> Tensor:
+        """The states [..., d] given what is asked for, int64 [..., A]; as they are for a model without asks."""
+        if self.asks is None or asks is None:
+            return states
+        moved: Tensor = self.asks(states, asks)
+        return moved
 
 
 def count_parameters(model: nn.Module) -> int:

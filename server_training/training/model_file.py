@@ -33,6 +33,12 @@ def save_model(path: Path, config: ModelConfig, weights: Mapping[str, object]) -
     save_tensors(path, content)
 
 
+def save_trained(path: Path, trained: TrainedModel) -> None:
+    """Replace the weights of a run by those of `trained`."""
+    both = torch.nn.ModuleDict({"model": trained.model, "features": trained.features})
+    save_model(path, trained.model.config, both.state_dict())
+
+
 def load_model(path: Path) -> TrainedModel:
     """Read what `save_model` wrote.
 

@@ -23,19 +23,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from device_runtime import Catalog, DeviceError
+from device_runtime import TAXONOMY, Catalog, DeviceError
 from server_training.data.dataset import SequenceData
 from server_training.data.split import Split, make_split
-from server_training.errors import CheckpointInvalid, TrainingError
+from server_training.errors import CheckpointInvalid, ConfigInvalid, TrainingError
 from server_training.files import write_atomically
+from server_training.items.attributes import with_categories
 from server_training.items.content import ContentProjection
 from server_training.items.item_vectors import ItemFeatures
 from server_training.items.tokenizer import ItemTokenizer, Tokenizer
 from server_training.models.recommender import GenerativeRecommender
 from server_training.run_config import RunConfig
+from server_training.training.adapter_weights import choose_weights, set_weights
 from server_training.training.checkpoint import checkpoints_of
 from server_training.training.logs import LOG_FILE
-from server_training.training.model_file import MODEL_FILE, load_model
+from server_training.training.model_file import MODEL_FILE, load_model, save_trained
 from server_training.training.neighbours import find_neighbours, introduced, weighted
 from server_training.training.processes import Processes
 from server_training.training.train import TrainingObserver, TrainResult, train
@@ -117,11 +119,13 @@ class DescribedItems:
     Attributes:
         catalog: without learned features.
         content: float32 [n, content_features], in catalog order.
+        vectors: float32 [n, m], by item index of the data: what the tokenizer saw.
         tokenizer: to give new items codes.
     """
 
     catalog: Catalog
     content: NDArray[np.float32]
+    vectors: NDArray[np.float32]
     tokenizer: ItemTokenizer
 
 
@@ -136,7 +140,11 @@ def describe_items(split: Split, config: RunConfig) -> DescribedItems:
     known = ContentProjection.fit(features.text, model.content_features).apply(features.text)
     content = np.empty_like(known)
     content[catalog_rows(data, catalog)] = known
-    return DescribedItems(catalog, content, tokenizer)
+    if TAXONOMY in model.adapters:
+        catalog = with_categories(catalog, data, model.categories)
+        if catalog.categories is None:
+            raise ConfigInvalid("no attribute is shared by two items: leave the adapter taxonomy out")
+    return DescribedItems(catalog, content, features.vectors, tokenizer)
 
 
 def train_run(
@@ -175,14 +183,16 @@ def train_run(
             _discard(folder)
     processes.wait()
     described = describe_items(split, config)
+    found = described.catalog.categories
     result = train(
         split,
         described.catalog,
         folder,
-        config.model,
+        config.model if found is None else replace(config.model, categories=len(found.names)),
         config.train,
         observer,
         content=described.content,
+        vectors=described.vectors,
         processes=processes,
         sharded=sharded,
     )
@@ -202,12 +212,16 @@ def _write_results(
 ) -> TrainResult:
     with torch.no_grad():
         catalog = described.catalog.with_features(result.trained.features().numpy())
-    reached = result.best_valid_ndcg_at_10
+    reached, model = result.best_valid_ndcg_at_10, result.trained.model
+    if model.adapters is not None:
+        chosen, reached = choose_weights(model, catalog, split)
+        set_weights(model, chosen)
+        save_trained(folder / MODEL_FILE, result.trained)
     if config.items.neighbours:
         found = find_neighbours(split, catalog, config.items.neighbours)
         if found is not None:
             found = introduced(found, described.content, used_rows(split, catalog))
-            catalog, reached = weighted(catalog, result.trained.model, split, found)
+            catalog, reached = weighted(catalog, model, split, found)
     write_atomically(folder / CATALOG_FILE, catalog.to_bytes())
     described.tokenizer.save(folder / TOKENIZER_FILE)
     report = described.tokenizer.report

@@ -7,14 +7,17 @@ process knows beforehand. So one process or eight take the same step, up to roun
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from server_training.models.adapters import Encoded
 from server_training.models.backbones.feed_forward import balance_loss
 from server_training.models.code_index import CodeIndex
+from server_training.models.heads import RetrievalHead
 from server_training.models.heads.head import Items, Targets
 from server_training.models.items import FeatureTable
 from server_training.models.objectives import Objective
@@ -26,8 +29,28 @@ _LAST_RATE = 0.02
 _CONTRAST_TEMPERATURE = 0.1
 
 
+@dataclass(frozen=True, slots=True)
+class Hindsight:
+    """What is known of the targets of a batch beside their items.
+
+    Attributes:
+        actions: int64 [N, T, S], what people did with them, 0 where there is none; for a model with adapters.
+        asks: int64 [N, T, A], what the first of them answered, see `returns`; for a model with asks.
+    """
+
+    actions: Tensor | None = None
+    asks: Tensor | None = None
+
+
 class TrainingStep(nn.Module):
-    """Model, item features and catalog: everything that learns, and the loss of one batch."""
+    """Model, item features and catalog: everything that learns, and the loss of one batch.
+
+    Args:
+        model, features, index: what learns, and the catalog's codes.
+        objective: of retrieval heads.
+        config: the weights of the parts of the loss.
+        members: float [n, C], see `Items`.
+    """
 
     def __init__(
         self,
@@ -35,40 +58,61 @@ class TrainingStep(nn.Module):
         features: FeatureTable,
         index: CodeIndex,
         objective: Objective,
-        own_dropout: float = 0.0,
-        contrast: float = 0.0,
+        config: TrainConfig,
+        members: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.features = features
         self.index = index
         self.objective = objective
-        self.own_dropout = own_dropout
-        self.contrast = contrast
+        self.config = config
+        self.members: Tensor | None
+        self.register_buffer("members", members, persistent=False)
 
     def items(self) -> Items:
         """The catalog as the model sees it now."""
-        return Items(self.index, self.model.items(self.index.codes, self.features(self.own_dropout)))
+        vectors = self.model.items(self.index.codes, self.features(self.config.own_dropout))
+        return Items(self.index, vectors, self.members)
 
-    def forward(self, batch: ModelBatch, wanted: Tensor, weights: Tensor, balance: float) -> Tensor:
+    def forward(self, batch: ModelBatch, wanted: Tensor, weights: Tensor, hindsight: Hindsight) -> Tensor:
         """Return the weighted sum of losses.
 
         Args:
             batch: histories.
             wanted: int64 [N, T, S], see `Targets`.
             weights: float [S].
-            balance: weight of the experts' balance loss, per target.
+            hindsight: of the targets.
         """
         items = self.items()
-        states = self.model.states_of(batch, items.vectors)
-        loss: Tensor = self.model.head.loss(Targets(states, batch.rows >= 0, wanted, weights), items, self.objective)
-        targets = (wanted[..., 0] >= 0).sum()
+        encoded = self.model.read(batch, items.vectors)
+        targets = Targets(encoded.states, batch.rows >= 0, wanted, weights)
+        loss: Tensor = self.model.head.loss(targets, items, self.objective)
+        loss = loss + self._further(encoded, targets, items, hindsight)
+        count = (wanted[..., 0] >= 0).sum()
         extra = balance_loss(self.model)
         if extra is not None:
-            loss = loss + balance * extra * targets
-        if self.contrast:
+            loss = loss + self.config.balance * extra * count
+        if self.config.contrast:
             again = self.model.states_of(batch, items.vectors)
-            loss = loss + self.contrast * contrast_of(states[:, -1], again[:, -1]) * targets
+            loss = loss + self.config.contrast * contrast_of(encoded.states[:, -1], again[:, -1]) * count
+        return loss
+
+    def _further(self, encoded: Encoded, targets: Targets, items: Items, hindsight: Hindsight) -> Tensor:
+        """What asks and adapters add to the loss."""
+        model, config = self.model, self.config
+        loss = targets.states.new_zeros(())
+        if model.asks is not None:
+            assert hindsight.asks is not None
+            # Requests ask for one thing or two: each ask is hidden half of the time.
+            shown = hindsight.asks * (torch.rand(hindsight.asks.shape, device=loss.device) < 0.5)
+            asked = replace(targets, states=model.asks(targets.states, shown))
+            loss = loss + config.ask_weight * model.head.loss(asked, items, self.objective)
+        if model.adapters is not None:
+            assert hindsight.actions is not None
+            assert isinstance(model.head, RetrievalHead)
+            found = model.adapters.loss(model.head, encoded, targets, hindsight.actions, items, self.objective)
+            loss = loss + config.adapter_weight * found
         return loss
 
 

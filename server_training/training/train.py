@@ -12,7 +12,7 @@ import contextlib
 import copy
 import math
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -21,11 +21,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from device_runtime import Catalog
+from device_runtime import TAXONOMY, Catalog
 from server_training.data.split import Split, Stage
-from server_training.errors import TrainingError
+from server_training.errors import ConfigInvalid, TrainingError
 from server_training.evaluation.full_ranking import evaluate_scores
 from server_training.evaluation.scorer import ModelScorer
+from server_training.models.adapters import category_members
 from server_training.models.code_index import CodeIndex
 from server_training.models.config import ModelConfig
 from server_training.models.items import FeatureTable
@@ -39,7 +40,8 @@ from server_training.training.logs import LOG_FILE, EpochRecord, Journal
 from server_training.training.model_file import MODEL_FILE, TrainedModel, load_model, save_model
 from server_training.training.precision import is_low
 from server_training.training.processes import Processes
-from server_training.training.step import Optimizer, TrainingStep
+from server_training.training.returns import ask_levels_of
+from server_training.training.step import Hindsight, Optimizer, TrainingStep
 from server_training.training.windows import training_windows
 from server_training.training.wrapping import full_weights, wrapped
 
@@ -84,6 +86,7 @@ def train(
     observer: TrainingObserver,
     *,
     content: NDArray[np.float32] | None = None,
+    vectors: NDArray[np.floating] | None = None,
     processes: Processes | None = None,
     sharded: bool = False,
 ) -> TrainResult:
@@ -97,6 +100,7 @@ def train(
         config: settings.
         observer: told of progress, in the first process.
         content: [n, content_features], numbers of each catalog row known from its content.
+        vectors: [n_items, m], by item index of the data, what asks for diversity compare; needed by models with asks.
         processes: this one among its fellows; alone when None.
         sharded: split the model over the processes instead of copying it.
 
@@ -105,7 +109,9 @@ def train(
         TrainingError: the loss is not finite.
         KeyboardInterrupt: it was asked to stop; the checkpoint holds everything done.
     """
-    run = _Run(split, catalog, folder, model_config, config, observer, content, processes or Processes(), sharded)
+    run = _Run(
+        split, catalog, folder, model_config, config, observer, content, vectors, processes or Processes(), sharded
+    )
     start = run.resume()
     with stop_requests() as stop:
         run.train(stop)
@@ -126,6 +132,7 @@ class _Run:
         config: TrainConfig,
         observer: TrainingObserver,
         content: NDArray[np.float32] | None,
+        vectors: NDArray[np.floating] | None,
         processes: Processes,
         sharded: bool,
     ) -> None:
@@ -136,8 +143,8 @@ class _Run:
             split=split.rule,
             catalog=catalog.to_bytes().hex(),
             content=None if content is None else content.tobytes().hex(),
-            model=asdict(model_config),
-            train=asdict(config),
+            model=model_config.to_dict(),
+            train=config.to_dict(),
         )
         torch.manual_seed(config.seed)
         model = GenerativeRecommender(model_config)
@@ -148,8 +155,10 @@ class _Run:
         self.gathered = nn.ModuleDict({"model": both[0], "features": both[1]})
         self.scorer = ModelScorer(both[0], catalog, split, Stage.VALID, both[1])
         objective = make_objective(config.objective, counts, config.negatives)
-        self.step = TrainingStep(model, features, CodeIndex(catalog), objective, config.own_dropout, config.contrast)
+        members = category_members(catalog) if TAXONOMY in model_config.adapters else None
+        self.step = TrainingStep(model, features, CodeIndex(catalog), objective, config, members)
         self.step.to(processes.device)
+        self.asks = _asks(split, model_config, config, vectors)
         self.windows = training_windows(split, catalog, model_config.history_length, openings=config.openings > 0)
         self.weights = session_weights(config.session, config.session_decay)
         self.wrapped = wrapped(self.step, processes, sharded=sharded)
@@ -235,9 +244,21 @@ class _Run:
         low = is_low(self.config, device)
         with torch.autocast(device.type, torch.bfloat16) if low else contextlib.nullcontext():
             loss: Tensor = self.wrapped(
-                batch, wanted.to(device), torch.from_numpy(self.weights).to(device), self.config.balance
+                batch,
+                wanted.to(device),
+                torch.from_numpy(self.weights).to(device),
+                self._hindsight(rows, batch.rows.shape[1]),
             )
         return loss
+
+    def _hindsight(self, rows: NDArray[np.int64], width: int) -> Hindsight:
+        device, session = self.processes.device, self.config.session
+        actions = asks = None
+        if self.step.model.adapters is not None:
+            actions = self.windows.following(rows, session, width, self.windows.actions, 0).to(device)
+        if self.asks is not None:
+            asks = self.windows.following(rows, 1, width, self.asks, 0)[:, :, 0].to(device)
+        return Hindsight(actions, asks)
 
     def _finish_epoch(self, seconds: float, trained_weight: float) -> None:
         p = self.progress
@@ -283,6 +304,17 @@ class _Run:
 
 def _tensor(content: NDArray[np.float32] | None) -> Tensor | None:
     return None if content is None else torch.from_numpy(np.ascontiguousarray(content, np.float32))
+
+
+def _asks(
+    split: Split, model: ModelConfig, config: TrainConfig, vectors: NDArray[np.floating] | None
+) -> NDArray[np.int64] | None:
+    """Levels int64 [E, A] of all events; None for a model without asks."""
+    if not model.asks:
+        return None
+    if vectors is None:
+        raise ConfigInvalid("asks need the item vectors that diversity is measured by; pass vectors to train")
+    return ask_levels_of(split, model.asks, model.ask_levels, config.discount, vectors)
 
 
 def _counts(split: Split, catalog: Catalog) -> Tensor:

@@ -98,11 +98,19 @@ class Windows:
 
     def targets(self, windows: NDArray[np.int64], session: int, width: int) -> Tensor:
         """Int64 [B, width, session]: catalog rows of the next events after each position, -1 where there is none."""
+        return self.following(windows, session, width, self.events, PAD)
+
+    def following(
+        self, windows: NDArray[np.int64], session: int, width: int, values: NDArray[np.integer], fill: int
+    ) -> Tensor:
+        """Int64 [B, width, session, ...]: the values [E, ...] of the next events, `fill` where there is none."""
         starts, stops, ends = self.first_inputs[windows], self.stops[windows], self.ends[windows]
         inputs = stops[:, None] - width + np.arange(width)
         wanted = inputs[..., None] + 1 + np.arange(session)
         known = (inputs >= starts[:, None])[..., None] & (wanted < ends[:, None, None])
-        return torch.from_numpy(np.where(known, self.events[np.where(known, wanted, 0)], PAD))
+        found = values[np.where(known, wanted, 0)].astype(np.int64)
+        found[~known] = fill
+        return torch.from_numpy(found)
 
 
 def catalog_rows(data: SequenceData, catalog: Catalog) -> NDArray[np.int64]:

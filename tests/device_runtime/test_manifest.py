@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -12,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_runtime import (
+    ADAPTERS,
+    ASKS,
     CATALOG_FILE,
     HEADS,
     MODEL_FILE,
+    TAXONOMY,
     DeviceError,
     FileEntry,
     Manifest,
@@ -31,8 +34,15 @@ entries = st.builds(FileEntry, sha256=hashes, bytes=st.integers(0, 1 << 30))
 @st.composite
 def shapes(draw: st.DrawFn) -> ModelShape:
     longest, widest = draw(st.integers(1, 1000)), draw(st.integers(1, 1000))
+    head = draw(st.sampled_from(HEADS))
+    asks = draw(st.lists(st.sampled_from(ASKS), unique=True)) if head != "retrieve-rank" else []
+    adapters = draw(st.lists(st.sampled_from(ADAPTERS), unique=True)) if head == "retrieval" else []
     return ModelShape(
-        head=draw(st.sampled_from(HEADS)),
+        asks=tuple(asks),
+        ask_levels=draw(st.integers(2, 32)) if asks else 1,
+        adapters=tuple(adapters),
+        categories=draw(st.integers(1, 1024)) if TAXONOMY in adapters else 0,
+        head=head,
         history_length=longest,
         shortest_history=draw(st.integers(1, longest)),
         beam_width=widest,
@@ -64,6 +74,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         metrics=draw(st.dictionaries(names, number, max_size=3)),
         training_data=draw(st.builds(TrainingData, name=names, licence=names, sha256=hashes)),
         files=draw(files),
+        adapter_weights={name: draw(st.floats(-100, 100)) for name in shape.adapters},
         **asdict(shape),
     )
 
@@ -100,20 +111,37 @@ _json = st.recursive(
     max_leaves=5,
 )
 _FIELDS = tuple(Manifest.__dataclass_fields__)
+_STEERED = {
+    "head": "retrieval",
+    "asks": ("novelty", "diversity"),
+    "ask_levels": 5,
+    "adapters": ("short", "taxonomy"),
+    "categories": 2,
+    "adapter_weights": {"short": 0.5, "taxonomy": -0.25},
+}
 
 
-def _content(manifest_for: Callable[..., Manifest]) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(manifest_for({MODEL_FILE: b"m", CATALOG_FILE: b"c"}).to_bytes())
+def _content(manifest_for: Callable[..., Manifest], **changes: Any) -> dict[str, Any]:
+    plain = manifest_for({MODEL_FILE: b"m", CATALOG_FILE: b"c"})
+    found = plain if not changes else _changed(plain, **changes)
+    content: dict[str, Any] = json.loads(found.to_bytes())
     return content
+
+
+def _changed(plain: Manifest, **changes: Any) -> Manifest:
+    shape = replace(plain.shape, **{name: value for name, value in changes.items() if name != "adapter_weights"})
+    return replace(plain, **changes, methods=shape.methods(), format_version=0)
 
 
 def _raw(content: Any) -> bytes:
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 
-@given(st.sampled_from(_FIELDS), _json)
-def test_any_field_may_hold_anything(manifest_for: Callable[..., Manifest], field: str, value: Any) -> None:
-    raw = _raw(_content(manifest_for) | {field: value})
+@given(st.sampled_from(_FIELDS), _json, st.booleans())
+def test_any_field_may_hold_anything(
+    manifest_for: Callable[..., Manifest], field: str, value: Any, steered: bool
+) -> None:
+    raw = _raw(_content(manifest_for, **(_STEERED if steered else {})) | {field: value})
     try:
         found = Manifest.from_bytes(raw)
     except ManifestInvalid:
@@ -123,7 +151,7 @@ def test_any_field_may_hold_anything(manifest_for: Callable[..., Manifest], fiel
 
 @pytest.mark.parametrize("field", _FIELDS)
 def test_a_missing_field_is_named(manifest_for: Callable[..., Manifest], field: str) -> None:
-    content = _content(manifest_for)
+    content = _content(manifest_for, **_STEERED)
     del content[field]
     with pytest.raises(ManifestInvalid, match=f"lacks the field '{field}'"):
         Manifest.from_bytes(_raw(content))
@@ -136,6 +164,46 @@ def test_a_wrong_type_is_refused(manifest_for: Callable[..., Manifest], field: s
         return
     with pytest.raises(ManifestInvalid, match=field.removesuffix("_version")):
         Manifest.from_bytes(_raw(_content(manifest_for) | {field: value}))
+    if field not in ("asks", "adapters") or value != []:  # without them other fields are wrong
+        with pytest.raises(ManifestInvalid, match=field.removesuffix("_version")):
+            Manifest.from_bytes(_raw(_content(manifest_for, **_STEERED) | {field: value}))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("asks", ["joy"]),
+        ("asks", ["novelty", "novelty"]),
+        ("ask_levels", 1),
+        ("ask_levels", 33),
+        ("adapters", ["hate", "taxonomy"]),
+        ("adapter_weights", {"short": 0.5}),
+        ("adapter_weights", {"short": 0.5, "taxonomy": 1e9}),
+        ("adapter_weights", {"short": 0.5, "taxonomy": True}),
+        ("categories", 0),
+        ("categories", 1025),
+        ("format_version", 3),
+        ("head", "parallel"),
+    ],
+)
+def test_what_cannot_be_steered_is_refused(manifest_for: Callable[..., Manifest], place: str, value: object) -> None:
+    said = {"head": "adapters", "format_version": "unknown field"}.get(place, place)
+    with pytest.raises(ManifestInvalid, match=said):
+        Manifest.from_bytes(_raw(_content(manifest_for, **_STEERED) | {place: value}))
+
+
+def test_only_a_model_that_can_be_steered_needs_the_new_format(manifest_for: Callable[..., Manifest]) -> None:
+    plain = _content(manifest_for)
+    assert plain["format_version"] == 3
+    assert not plain.keys() & {"asks", "ask_levels", "adapters", "categories", "adapter_weights"}
+    steered = _content(manifest_for, **_STEERED)
+    assert steered["format_version"] == 4
+    assert Manifest.from_bytes(_raw(steered)).asks == ("novelty", "diversity")
+    with pytest.raises(ManifestInvalid, match="format_version"):
+        Manifest.from_bytes(_raw(plain | {"format_version": 4, "asks": [], "ask_levels": 1} | _NOTHING))
+
+
+_NOTHING: dict[str, Any] = {"adapters": [], "categories": 0, "adapter_weights": {}}
 
 
 ENTRY = {"sha256": "0" * 64, "bytes": 1}

@@ -263,6 +263,10 @@ def test_what_a_person_decides_about_items_and_data(
     assert "category" in kinds.values()
     assert main(["recommend", device, "-k", "3", "--show-filtered", "--diversity", "0.5", "--explore", "0.4"]) == 0
     assert "kept out:" in capsys.readouterr().out
+    assert "not trained for any asks" in _fails(capsys, "recommend", device, "--ask", "novelty=0.9")
+    assert "--ask names one of" in _fails(capsys, "recommend", device, "--ask", "joy=0.9")
+    assert "NAME=NUMBER" in _fails(capsys, "recommend", device, "--prior", "short=much")
+    assert "no prior 'short'" in _fails(capsys, "recommend", device, "--prior", "short=1")
     assert main(["block-item", device, first, "--undo"]) == 0
     assert "is not blocked" in _fails(capsys, "block-item", device, first, "--undo")
     assert len(_json(capsys, "similar", device, "item-3", "-k", "4")) == 4

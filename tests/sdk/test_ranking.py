@@ -5,15 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_runtime import Catalog, ModelRanker
+from device_runtime import Catalog, ModelRanker, Steering
 from p2p import AdjacencyRecord, Identity, ItemEdge, RecordStore, TrustEdge, item_key, sign_record
-from sdk import FilterKind, Filters, InvalidInput, ReasonKind, Recommender, UnknownCategory, UnknownItem
+from sdk import (
+    Ask,
+    FilterKind,
+    Filters,
+    InvalidInput,
+    NotSteerable,
+    ReasonKind,
+    Recommender,
+    UnknownCategory,
+    UnknownItem,
+)
 
 NOW = 1_700_000_000
 Opener = Callable[..., Recommender]
@@ -204,3 +215,31 @@ def test_exploring_reaches_what_trusted_peers_list(opened: Opener, tmp_path: Pat
         assert len(set(_ids(picks))) == 20
         assert all(pick.reasons[0].kind is ReasonKind.EXPLORED for pick in picks)
         assert all(peer == friend.peer_id for pick in picks for peer in pick.reasons[0].peers)
+
+
+def test_what_a_request_steers_reaches_the_model(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[object, object]] = []
+
+    def ranked(self: ModelRanker, *_: object, ask: object, priors: object, **__: object) -> list[tuple[int, float]]:
+        told.append((ask, priors))
+        return [(3, -1.0)]
+
+    steering = Steering(("novelty",), 5, ("short",), {"short": 0.5})
+    with opened() as me:
+        monkeypatch.setattr(ModelRanker, "steering", property(lambda _: steering))
+        monkeypatch.setattr(ModelRanker, "rank_rows", ranked)
+        assert me.steerable() == steering
+        assert len(me.recommend(5, ask=Ask(novelty=0.9), priors={"short": 1.0})) == 1
+        me.recommend(5)
+        assert told == [(Ask(novelty=0.9), {"short": 1.0}), (None, None)]
+
+
+@pytest.mark.parametrize("source", ["blend", "peers"])
+def test_a_model_that_cannot_be_steered_says_so(opened: Opener, source: Any) -> None:
+    with opened() as me:
+        assert me.steerable().asks == ()
+        with pytest.raises(NotSteerable, match="not trained for any asks"):
+            me.recommend(5, source=source, ask=Ask(novelty=0.9))
+        with pytest.raises(NotSteerable, match="no prior 'short'"):
+            me.recommend(5, source=source, priors={"short": 1.0})
+        assert me.recommend(5)

@@ -18,10 +18,12 @@ class Items:
     Attributes:
         index: the codes.
         vectors: float [n, d], what `ItemEncoder` makes of codes and features.
+        members: float [n, C], 1 where an item is of a category, for a model that tells categories apart.
     """
 
     index: CodeIndex
     vectors: Tensor
+    members: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

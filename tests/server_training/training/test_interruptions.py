@@ -26,6 +26,7 @@ from server_training.training.step import contrast_of
 MODEL = ModelConfig(levels=2, codebook_size=8, history_length=4, width=16, layers=1, heads=2, dropout=0.3)
 TRAIN = TrainConfig(epochs=3, batch_size=8, learning_rate=1e-2, validate_every=1, own_dropout=0.2, contrast=0.1)
 CONFIG = RunConfig(model=MODEL, train=TRAIN)
+STEERED = replace(CONFIG, model=replace(MODEL, asks=("novelty", "diversity"), adapters=("short", "like", "long")))
 
 
 class Silent:
@@ -48,12 +49,15 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return dict(content["weights"])
 
 
-def test_stopped_in_the_middle_of_an_epoch_it_ends_with_the_same_weights(ring_data: Path, tmp_path: Path) -> None:
-    whole = train_run(ring_data, tmp_path / "whole", CONFIG, Silent())
+@pytest.mark.parametrize("config", [CONFIG, STEERED], ids=["plain", "steered"])
+def test_stopped_in_the_middle_of_an_epoch_it_ends_with_the_same_weights(
+    ring_data: Path, tmp_path: Path, config: RunConfig
+) -> None:
+    whole = train_run(ring_data, tmp_path / "whole", config, Silent())
     for stop_at in (1, 4, 7):
         with pytest.raises(KeyboardInterrupt):
-            train_run(ring_data, tmp_path / "parts", CONFIG, Silent(stop_at))
-    parts = train_run(ring_data, tmp_path / "parts", CONFIG, Silent())
+            train_run(ring_data, tmp_path / "parts", config, Silent(stop_at))
+    parts = train_run(ring_data, tmp_path / "parts", config, Silent())
     assert parts.best_valid_ndcg_at_10 == whole.best_valid_ndcg_at_10
     ours, theirs = weights(tmp_path / "parts"), weights(tmp_path / "whole")
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
