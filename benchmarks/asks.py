@@ -20,7 +20,7 @@ import argparse
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
 
@@ -48,7 +48,7 @@ from server_training.data.split import Split, Stage
 from server_training.evaluation.metrics import ndcg_at, ranks_from_lists
 from server_training.export.publish import ExportConfig, export_run
 from server_training.export.verify import exact_lists
-from server_training.run_config import load_config
+from server_training.run_config import changed, load_config
 from server_training.training.returns import RECENT
 from server_training.training.run_folder import RUN_FILE, Run, describe_items, train_run
 
@@ -229,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
 def _trained(out: Path, name: str, precision: str | None) -> Run:
     folder, config = out / name, load_config(name)
     if precision is not None:
-        config = replace(config, train=replace(config.train, precision=precision))
+        config = changed(config, {"train": {"precision": precision}})
     if not (folder / RUN_FILE).exists():
         console.print(f"training {name}")
         with training_bar() as bar:

@@ -98,6 +98,7 @@ def test_it_answers_as_the_recommender_does(app: App, tmp_path: Path) -> None:
         now = 1_700_001_000
         expected = [pick.as_json() for pick in other.recommend(10, now=now)]
     assert app.call("recommend", k=10, now=now) == expected
+    assert app.call("steerable") == {"asks": [], "priors": {}, "categories": []}
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,10 @@ def test_it_answers_as_the_recommender_does(app: App, tmp_path: Path) -> None:
         ("recommend", {"filters": {"colour": []}}, "InvalidInput", "filters"),
         ("recommend", {"filters": {"categories": "drama"}}, "InvalidInput", "collection of texts"),
         ("recommend", {"filters": {"categories": ["westerns"]}}, "UnknownCategory", "westerns"),
+        ("recommend", {"ask": {"joy": 1}}, "InvalidInput", "ask:"),
+        ("recommend", {"ask": {"novelty": "much"}}, "NotSteerable", "0 to 1"),
+        ("recommend", {"ask": {"novelty": 1}}, "NotSteerable", "not trained for any asks"),
+        ("recommend", {"priors": {"short": 1}}, "NotSteerable", "no prior 'short'"),
         ("vouch", {"peer": "zz"}, "InvalidInput", "64 hex digits"),
         ("vouch", {"peer": "abcd"}, "InvalidInput", "32 bytes"),
         ("forget", {}, "InvalidInput", "which item to forget"),
