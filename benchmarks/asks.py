@@ -1,6 +1,6 @@
 """What asks and priors do to the lists of people: how much more of what was asked, and what it costs.
 
-`python -m benchmarks.asks [--data FOLDER] [--out FOLDER] [--precision float32]`
+`python -m benchmarks.asks [--data FOLDER] [--out FOLDER]`
 
 Trains the configurations movielens-100k and movielens-100k-steered on MovieLens-100K, exports the second, and lets the
 device's runtime answer for every test user, once per wish. Per wish it prints, over the lists of ten:
@@ -48,7 +48,7 @@ from server_training.data.split import Split, Stage
 from server_training.evaluation.metrics import ndcg_at, ranks_from_lists
 from server_training.export.publish import ExportConfig, export_run
 from server_training.export.verify import exact_lists
-from server_training.run_config import changed, load_config
+from server_training.run_config import load_config
 from server_training.training.returns import RECENT
 from server_training.training.run_folder import RUN_FILE, Run, describe_items, train_run
 
@@ -197,7 +197,7 @@ def main() -> None:
         if not source.exists():
             raise SystemExit(f"no data at {source}; name its folder with --data, or its parent in MERITREC_DATA")
         prepare(source, data)
-    plain, steered = (_trained(out, name, arguments.precision) for name in (PLAIN, STEERED))
+    plain, steered = (_trained(out, name) for name in (PLAIN, STEERED))
     ranker = _ranker(steered, out / "bundle")
     described = describe_items(steered.split, load_config(STEERED))
     ruler = Ruler(steered.split, described.vectors)
@@ -220,20 +220,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="What asks and priors do to people's lists.")
     parser.add_argument("--data", type=Path, help="folder of MovieLens-100K (default: ml-100k in MERITREC_DATA)")
     parser.add_argument("--out", type=Path, default=Path("benchmark-out/asks"), help="(default: %(default)s)")
-    parser.add_argument(
-        "--precision", choices=("float32", "bfloat16"), help="of training; float32 where bfloat16 is slow"
-    )
     return parser
 
 
-def _trained(out: Path, name: str, precision: str | None) -> Run:
-    folder, config = out / name, load_config(name)
-    if precision is not None:
-        config = changed(config, {"train": {"precision": precision}})
+def _trained(out: Path, name: str) -> Run:
+    folder = out / name
     if not (folder / RUN_FILE).exists():
         console.print(f"training {name}")
         with training_bar() as bar:
-            train_run(out / "data", folder, config, bar)
+            train_run(out / "data", folder, load_config(name), bar)
     return Run.open(folder)
 
 
