@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
-from sklearn.decomposition import TruncatedSVD
 
 from server_training.data.split import Split
 from server_training.items.text import Vectors, unit
@@ -47,6 +46,8 @@ def use_vectors(counts: sparse.csr_array, size: int, seed: int) -> Vectors:
     ratio = pairs.data * context.sum() / (totals[row] * context[column])
     positive = np.maximum(np.log(ratio), 0.0)
     matrix = sparse.csr_array((positive, (row, column)), shape=(n, n))
+    from sklearn.decomposition import TruncatedSVD  # takes seconds to import: only where it is used
+
     svd = TruncatedSVD(size, random_state=seed)
     left = svd.fit_transform(matrix)
     # U·sqrt(S) rather than U·S: the first directions, mostly popularity, weigh less.

@@ -10,14 +10,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from server_training.items.minilm import sentence_vectors
+
+if TYPE_CHECKING:  # takes seconds to import: only where text is read
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
 Vectors = NDArray[np.float32]
 TextEncoder = Literal["tfidf", "minilm"]
@@ -92,6 +94,9 @@ class _TextReduction:
     def fit(cls, catalog: Sequence[ItemText], size: int, seed: int) -> tuple[_TextReduction, Vectors]:
         if not any(item.terms() for item in catalog):
             return cls(None, None), np.zeros((len(catalog), 0), np.float32)
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
         vectorizer = TfidfVectorizer(analyzer=ItemText.terms, sublinear_tf=True)
         weights = vectorizer.fit_transform(catalog)
         size = min(size, *weights.shape)

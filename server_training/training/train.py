@@ -14,7 +14,7 @@ import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ from server_training.models.items import FeatureTable
 from server_training.models.objectives import make_objective
 from server_training.models.recommender import GenerativeRecommender, count_parameters
 from server_training.training.batches import epoch_batches, session_weights, share_of, total_weight
-from server_training.training.checkpoint import CheckpointFile, CheckpointShards, Progress, identity_of
+from server_training.training.checkpoint import CheckpointFile, Progress, identity_of
 from server_training.training.config import TrainConfig
 from server_training.training.interrupt import StopRequest, stop_requests
 from server_training.training.logs import LOG_FILE, EpochRecord, Journal
@@ -44,6 +44,9 @@ from server_training.training.returns import ask_levels_of
 from server_training.training.step import Hindsight, Optimizer, TrainingStep
 from server_training.training.windows import training_windows
 from server_training.training.wrapping import full_weights, wrapped
+
+if TYPE_CHECKING:
+    from server_training.training.checkpoint_shards import CheckpointShards
 
 _CHECKPOINT_EVERY_S = 300.0
 
@@ -165,8 +168,7 @@ class _Run:
         per_epoch = len(epoch_batches(self.windows, config.batch_size, config.seed, 0, config.openings))
         self.total_steps = config.epochs * per_epoch
         self.optimizer = Optimizer(self.wrapped, config, self.total_steps)
-        store = CheckpointShards if sharded else CheckpointFile
-        self.checkpoint = store(folder, self.step, self.optimizer, processes)
+        self.checkpoint = _store(sharded=sharded)(folder, self.step, self.optimizer, processes)
         self.split = split
         self.progress = Progress(self.identity)
         self.journal: Journal | None = Journal(folder) if processes.first else None
@@ -300,6 +302,14 @@ class _Run:
     def _keep(self) -> None:
         if self.processes.first:
             save_model(self.folder / MODEL_FILE, self.step.model.config, self.gathered.state_dict())
+
+
+def _store(*, sharded: bool) -> type[CheckpointFile] | type[CheckpointShards]:
+    if not sharded:
+        return CheckpointFile
+    from server_training.training.checkpoint_shards import CheckpointShards  # what it needs takes seconds to import
+
+    return CheckpointShards
 
 
 def _tensor(content: NDArray[np.float32] | None) -> Tensor | None:
