@@ -9,7 +9,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Each worker goes through a stretch of neighbouring tests, which share fixtures, and then takes from the others' stretches.
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --durations 20 --durations-min 5
 
 .PHONY: demo test test-fast check format wheel aarch64 environment clean
 .DELETE_ON_ERROR:

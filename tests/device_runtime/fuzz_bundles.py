@@ -22,7 +22,6 @@ import resource
 import shutil
 import signal
 import struct
-import subprocess
 import sys
 import tempfile
 import time
@@ -74,8 +73,8 @@ from tests.device_runtime.hostile import (
     spoilt,
     spoilt_json,
 )
+from tests.golden.facts import FOLDER
 
-ROOT = Path(__file__).parents[2]
 MAX_SECONDS = 5.0
 MAX_BYTES = 64 << 20
 WATCHED = 300
@@ -347,26 +346,6 @@ KINDS: dict[str, tuple[int, Callable[..., str]]] = {
 }
 
 
-def make_program() -> bytes:
-    """A small recommender, quantised and lowered as the server does it."""
-    from server_training.export.lower import lower_xnnpack
-    from server_training.export.quantize import quantized
-    from server_training.models.config import ModelConfig
-    from server_training.models.recommender import GenerativeRecommender
-
-    sizes = ModelConfig(3, codebook_size=8, history_length=6, width=16, layers=1, heads=2, backbone="rotary")
-    return lower_xnnpack(quantized(GenerativeRecommender(sizes), "8da8w"), 4)
-
-
-def made_apart() -> bytes:
-    """The same, made in another process: forking this one would be slow with PyTorch in it."""
-    code = "import sys; from tests.device_runtime.fuzz_bundles import make_program as make; "
-    with tempfile.NamedTemporaryFile() as file:
-        code += "open(sys.argv[1], 'wb').write(make())"
-        subprocess.run([sys.executable, "-c", code, file.name], check=True, cwd=ROOT, stderr=subprocess.DEVNULL)
-        return Path(file.name).read_bytes()
-
-
 def run_case(kind: str, number: int, seed: int, scratch: Path, program: bytes) -> str:
     """Run one case and return what came of it; raises what a case must not raise."""
     folder = scratch / "case"
@@ -391,13 +370,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=list(KINDS))
     parser.add_argument("--case", type=int, help="run this one case of --only again")
-    parser.add_argument("--program", type=Path, help="program to spoil; made when left out, which takes half a minute")
+    parser.add_argument(
+        "--program", type=Path, default=FOLDER / MODEL_FILE, help="program to spoil; else the golden one"
+    )
     arguments = parser.parse_args()
     kinds = [arguments.only] if arguments.only else list(KINDS)
     total = sum(KINDS[kind][0] for kind in kinds)
-    program = b""
-    if "program" in kinds:
-        program = arguments.program.read_bytes() if arguments.program else made_apart()
+    program = arguments.program.read_bytes()
     warnings.simplefilter("ignore")  # zipfile's, of names that are there twice
     base = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None
     executed = 0
