@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import get_args
@@ -16,7 +17,8 @@ from server_training.data.movielens_wheel import fetch_movielens_wheel
 from server_training.data.prepare import prepare
 from server_training.data.split import Split, leave_last_out
 from server_training.files import default_cache
-from server_training.items.quantisers import Quantiser
+from server_training.items.quantisers import Effort, Quantiser
+from server_training.items.tokenizer import Tokenizer
 from server_training.models.config import Backbone, Head, ModelConfig
 from server_training.run_config import ItemsConfig, RunConfig, load_config, shipped
 from server_training.training.config import TrainConfig
@@ -25,6 +27,7 @@ from server_training.training.run_folder import DescribedItems, describe_items
 from server_training.training.train import train
 
 USERS = 150
+QUICK = Effort(iterations=10, steps=300)
 BACKBONES = [(backbone, 0) for backbone in get_args(Backbone)] + [("sasrec", 4)]
 
 
@@ -53,13 +56,15 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Split:
 
 
 @pytest.fixture(scope="module")
-def described(sample: Split):
+def described(sample: Split) -> Iterator[Callable[[Quantiser], DescribedItems]]:
     @cache
     def make(tokenizer: Quantiser) -> DescribedItems:
         config = RunConfig(items=ItemsConfig(tokenizer=tokenizer), model=ModelConfig(codebook_size=16))
         return describe_items(sample, config)
 
-    return make
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("server_training.training.run_folder.Tokenizer", partial(Tokenizer, effort=QUICK))
+        yield make
 
 
 @pytest.mark.slow

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from device_runtime import Action, Bundle, HistoryEvent, PublisherKey, Reading, encode_history, sign_bundle
 from server_training.cli import main
@@ -17,6 +19,9 @@ from server_training.data.prepare import prepare
 from server_training.data.split import Stage
 from server_training.errors import CheckpointInvalid, ExportRefused, TrainingError
 from server_training.evaluation.report import compare
+from server_training.export import publish
+from server_training.export.backends import Backend, Quantization
+from server_training.export.lower import Lowered, lower
 from server_training.export.publish import ExportConfig, export_run
 from server_training.export.verify import VerifyLimits
 from server_training.models.config import ModelConfig
@@ -72,6 +77,21 @@ def data(events: Path) -> Path:
 def run(data: Path) -> Run:
     train_run(data, data.parent / "run", CONFIG, Watcher())
     return Run.open(data.parent / "run")
+
+
+@pytest.fixture(scope="module")
+def lowered_once() -> Iterator[None]:
+    """Exports of this module's one run lower it once per quantisation: that takes most of their time."""
+    made: dict[str, Lowered] = {}
+
+    def lower_or_remember(model: nn.Module, beam: int, backend: Backend, scheme: Quantization, *rest: Any) -> Lowered:
+        if scheme not in made:
+            made[scheme] = lower(model, beam, backend, scheme, *rest)
+        return made[scheme]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publish, "lower", lower_or_remember)
+        yield
 
 
 def test_windows_predict_the_next_event_and_never_a_held_out_one(run: Run) -> None:
@@ -192,6 +212,7 @@ def test_the_model_stands_beside_its_baselines_on_one_split(run: Run) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("lowered_once")
 @pytest.mark.parametrize("scheme", ["8da8w", "fp32"])
 def test_an_export_agrees_with_pytorch_and_opens_once_signed(run: Run, tmp_path: Path, scheme) -> None:
     config = ExportConfig("made", quantization=scheme, beam_width=16, limits=LOOSE)
@@ -208,6 +229,7 @@ def test_an_export_agrees_with_pytorch_and_opens_once_signed(run: Run, tmp_path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("lowered_once")
 @pytest.mark.parametrize(
     "limits",
     [
