@@ -149,8 +149,10 @@ def test_dripping_bytes_do_not_keep_a_connection(server: ViewServer, echo: Echo)
     assert echo.asked == []
 
 
-def test_a_client_more_than_there_is_room_for_is_closed_at_once_and_the_others_go_on(server: ViewServer) -> None:
-    held = [_connect(server) for _ in range(BRIEF.connections)]
+def test_a_client_more_than_there_is_room_for_is_closed_at_once_and_the_others_go_on(echo: Echo) -> None:
+    server = ViewServer(0, ViewLimits(read_s=PATIENCE_S, connections=4))  # nobody held here may run out of time
+    server.start(echo)
+    held = [_connect(server) for _ in range(4)]
     for connection in held:
         connection.sendall(b"GET")
     with _connect(server) as one_more:
@@ -159,6 +161,7 @@ def test_a_client_more_than_there_is_room_for_is_closed_at_once_and_the_others_g
         connection.sendall(b" / HTTP/1.1\r\n\r\n")
         assert connection.recv(12) == b"HTTP/1.0 200"
         connection.close()
+    server.close()
 
 
 def test_closing_does_not_wait_for_clients(echo: Echo) -> None:
