@@ -24,7 +24,10 @@ class Hstu(nn.Module):
 
         With `only_last` the states are those of the newest position alone, [N, 1, d].
         """
-        x = self.dropout(x)
+        if (
+            self.training
+        ):  # exporters keep what it is otherwise as a copy, and XNNPACK refuses one value given out twice
+            x = self.dropout(x)
         remembered: list[Tensor] = []
         for layer, block in enumerate(self.blocks):
             newest = 1 if only_last and layer == len(self.blocks) - 1 else history.computed

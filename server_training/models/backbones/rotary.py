@@ -48,7 +48,10 @@ class Rotary(nn.Module):
 
         With `only_last` the states are those of the newest position alone, [N, 1, d].
         """
-        x = self.dropout(x)
+        if (
+            self.training
+        ):  # exporters keep what it is otherwise as a copy, and XNNPACK refuses one value given out twice
+            x = self.dropout(x)
         turns = self._turns(history.ages)
         remembered: list[Tensor] = []
         for layer, block in enumerate(self.blocks):

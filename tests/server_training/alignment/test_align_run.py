@@ -292,6 +292,6 @@ def test_an_aligned_run_is_exported_to_a_program(runs: Callable[[str], Run], tmp
     align_run(runs(head).folder, tmp_path / "out", few("grpo"), Watcher())
     loose = VerifyLimits(max_recall_loss=1.0, max_ndcg_loss=1.0, min_top10_overlap=0.0)
     config = ExportConfig("ring", quantization="fp32", limits=loose)
-    report = export_run(Run.open(tmp_path / "out"), tmp_path / "bundle", config)
+    report = export_run(Run.open(tmp_path / "out"), tmp_path / "bundle", config, lambda done, total: None)
     assert (tmp_path / "bundle" / "model.pte").stat().st_size > 1000
     assert report.pte_bytes > 0
