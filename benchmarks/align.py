@@ -21,9 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.models import FOLDERS
+from device_runtime import Neighbours
 from server_training.align_command import AlignmentBar
 from server_training.alignment.config import AlignConfig, changed_alignment, load_align_config, shipped_alignments
-from server_training.alignment.folder import align_run
+from server_training.alignment.folder import Known, align_run
+from server_training.alignment.prior import prior_of
 from server_training.alignment.report import Measures
 from server_training.commands import overrides
 from server_training.console import console, progress_bar, training_bar
@@ -34,7 +36,7 @@ from server_training.evaluation.metrics import ndcg_at
 from server_training.evaluation.uncertainty import Difference, paired_difference
 from server_training.files import default_cache, write_atomically
 from server_training.run_config import RunConfig, changed, load_config
-from server_training.training.run_folder import RUN_FILE, train_run
+from server_training.training.run_folder import RUN_FILE, Run, train_run
 
 START, CONTROL = "start", "likelihood"
 DEFAULT = ("ml-100k", "beauty")
@@ -145,14 +147,19 @@ def benchmark(
     """
     out.mkdir(parents=True, exist_ok=True)
     before: list[Measures] = []
+    priors: dict[tuple[int, int], Neighbours | None] = {}
     outcomes: dict[str, list[Outcome]] = {}
     for name in objectives:
         config = changed_alignment(load_align_config(name), settings)
         for seed, start in enumerate(starts):
-            known = before[seed] if seed < len(before) else None
+            asked = (seed, config.sampler.newest)
+            if asked not in priors:
+                run = Run.open(start)
+                priors[asked] = prior_of(run.split, run.catalog, config.sampler.newest)
+            known = Known(before[seed] if seed < len(before) else None, priors[asked])
             after, first = _aligned(start, out / f"{name}-{seed}", config, seed, known)
             outcomes.setdefault(name, []).append(after)
-            before += [] if known else [first]
+            before += [] if known.before else [first]
     rows = {START: _row([Outcome(found, 0.0, 0) for found in before], None, None)}
     control = outcomes.get(CONTROL)
     for name, found in outcomes.items():
@@ -160,13 +167,11 @@ def benchmark(
     return rows
 
 
-def _aligned(
-    start: Path, folder: Path, config: AlignConfig, seed: int, before: Measures | None
-) -> tuple[Outcome, Measures]:
+def _aligned(start: Path, folder: Path, config: AlignConfig, seed: int, known: Known) -> tuple[Outcome, Measures]:
     seeded = replace(config, train=replace(config.train, seed=seed))
     console.print(f"aligning {folder.name}")
     with progress_bar() as progress:
-        result = align_run(start, folder, seeded, AlignmentBar(progress), before=before)
+        result = align_run(start, folder, seeded, AlignmentBar(progress), known=known)
     return Outcome(result.report.after, result.cpu_minutes, result.aligned.steps), result.report.before
 
 

@@ -23,10 +23,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from device_runtime import Catalog
+from device_runtime import Catalog, Neighbours
 from server_training.alignment.config import AlignConfig
 from server_training.alignment.objectives import make_alignment_objective
 from server_training.alignment.policy import Policy
+from server_training.alignment.prior import prior_of
 from server_training.alignment.prompts import PromptSource
 from server_training.alignment.reward_choice import chosen_rewards
 from server_training.alignment.rollouts import RolloutSampler
@@ -109,6 +110,7 @@ class Alignment:
         config: settings.
         observer: told of progress.
         identity: names the start, data and settings.
+        prior: `prior_of` these, where it is known already.
 
     Raises:
         ConfigInvalid: the model has no probabilities, or a reward cannot be had from this data.
@@ -123,6 +125,7 @@ class Alignment:
         config: AlignConfig,
         observer: AlignmentObserver,
         identity: str,
+        prior: Neighbours | None = None,
     ) -> None:
         self._config, self._folder, self._observer, self._split = config, folder, observer, split
         index = CodeIndex(catalog)
@@ -140,7 +143,8 @@ class Alignment:
             newest=sampler.newest,
             horizon=config.rewards.horizon,
             repeats=sampler.repeats,
-            neighbours=catalog.neighbours if sampler.neighbours else None,
+            later=sampler.later,
+            neighbours=(prior or prior_of(split, catalog, sampler.newest)) if sampler.neighbours else None,
         )
         self._sampler = RolloutSampler(
             source,

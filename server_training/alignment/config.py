@@ -20,7 +20,6 @@ ReferenceName = Literal["start", "previous", "none"]
 Metric = Literal["ndcg@10", "recall@10"]
 
 ALIGN_CONFIGS = CONFIGS / "align"
-_NEEDS_TARGET = ("dpo", "softmax-dpo", "likelihood")
 _NEEDS_REWARD = ("ipa", "grpo", "rank-grpo")
 
 
@@ -36,7 +35,7 @@ class ObjectiveConfig:
         kl: weight of the KL from the policy to the reference.
         clip_low, clip_high: of ratios of probabilities (GRPO, Rank-GRPO).
         normalised: divide advantages by their deviation.
-        likelihood: weight of next-item likelihood on the same moments, beside the objective.
+        likelihood: weight of the head's training loss on the same moments, beside the objective.
     """
 
     name: ObjectiveName = "grpo"
@@ -79,13 +78,16 @@ class SamplerConfig:
         length: K, items per list.
         temperature: of sampling without replacement; 0 for the beam search of the device.
         dynamic: draws per step, at most, to replace moments that teach nothing (dynamic sampling; DAPO); 1 for one.
-        target: put what came next in the place of the last item where the list has it not.
+        target: put what came next in the place of the last item where the list has it not. Without, the DPO family
+            learns from the lists that have it of themselves.
         repeats: whether items of the history may be shown.
-        neighbours: whether the prior of the catalog's neighbours is part of the policy, as on the device.
+        later: whether what a person chose later in training, beyond the horizon of the rewards, may be in a list.
+        neighbours: whether the prior of the catalog's neighbours is part of the policy, as on the device; with `newest`
+            above 0, of neighbours found without those events.
     """
 
-    windows: int = 64
-    per_window: int = 4
+    windows: int = 32
+    per_window: int = 8
     newest: int = 0
     lists: int = 1
     length: int = 16
@@ -93,6 +95,7 @@ class SamplerConfig:
     dynamic: int = 1
     target: bool = False
     repeats: bool = False
+    later: bool = False
     neighbours: bool = False
 
     def problems(self) -> list[str]:
@@ -166,12 +169,12 @@ class StepsConfig:
         seed: equal seeds, data and settings give equal weights.
     """
 
-    steps: int = 400
+    steps: int = 200
     updates: int = 1
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-4
     weight_decay: float = 0.0
     dropout: bool = True
-    validate_every: int = 50
+    validate_every: int = 20
     patience: int = 3
     metric: Metric = "ndcg@10"
     seed: int = 0
@@ -245,14 +248,6 @@ class AlignConfig:
         name, sampler = self.objective.name, self.sampler
         found = [
             *(problem for section in _SECTIONS for problem in getattr(self, section).problems()),
-            _unless(
-                name in _NEEDS_TARGET and not sampler.target,
-                f"objective {name!r} compares with what came next: set [sampler] target = true",
-            ),
-            _unless(
-                self.objective.likelihood > 0 and not sampler.target,
-                "[objective] likelihood needs what came next in the list: set [sampler] target = true",
-            ),
             _unless(
                 name in _NEEDS_REWARD and not self.rewards.weights,
                 f"objective {name!r} needs a reward: set a weight in [rewards] above 0",

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from device_runtime import Neighbours
 from server_training.alignment.align import ROUNDS_FILE, Aligned, Alignment, AlignmentObserver, RoundRecord
 from server_training.alignment.config import AlignConfig
 from server_training.alignment.report import BeforeAfter, Measures, before_and_after
@@ -53,6 +54,19 @@ class AlignResult:
     page: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What does not differ between alignments of one run, and costs time.
+
+    Attributes:
+        before: the evaluation of the run.
+        prior: see `prior_of`; only for settings that ask for this one.
+    """
+
+    before: Measures | None = None
+    prior: Neighbours | None = None
+
+
 def align_run(
     start: Path,
     folder: Path,
@@ -60,7 +74,7 @@ def align_run(
     observer: AlignmentObserver,
     *,
     fresh: bool = False,
-    before: Measures | None = None,
+    known: Known | None = None,
 ) -> AlignResult:
     """Align the model of a finished run and leave a finished run in `folder`; an interrupted one is resumed.
 
@@ -70,7 +84,7 @@ def align_run(
         config: settings.
         observer: told of progress.
         fresh: discard what the folder holds.
-        before: the evaluation of the run it starts from, where it is known already.
+        known: what other alignments of the same run found already.
 
     Raises:
         TrainingError: no finished run, a head without probabilities, a folder that belongs to something else, a reward
@@ -81,6 +95,7 @@ def align_run(
         raise CheckpointInvalid(f"{folder} is a file; choose another output folder")
     if folder.resolve() == start.resolve():
         raise ConfigInvalid(f"{folder} is the run to start from; choose another output folder")
+    known = known or Known()
     run = Run.open(start)
     settings = {**config.to_dict(), "run": str(start.resolve())}
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,8 +111,10 @@ def align_run(
     )
     written = _Written(folder, settings, observer)
     shutil.copyfile(start / LOG_FILE, folder / LOG_FILE)
-    aligned = Alignment(load_model(start / MODEL_FILE), run.split, run.catalog, folder, config, written, identity).run()
-    return _finish(run, folder, settings, aligned, before)
+    aligned = Alignment(
+        load_model(start / MODEL_FILE), run.split, run.catalog, folder, config, written, identity, known.prior
+    ).run()
+    return _finish(run, folder, settings, aligned, known.before)
 
 
 class _Written:

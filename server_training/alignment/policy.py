@@ -21,7 +21,9 @@ from server_training.alignment.sampling import without_replacement
 from server_training.errors import ConfigInvalid
 from server_training.models.code_index import CodeIndex
 from server_training.models.heads import AutoregressiveHead, Items, RetrieveRankHead
+from server_training.models.heads.head import Targets
 from server_training.models.items import FeatureTable
+from server_training.models.objectives import full_softmax
 from server_training.models.recommender import GenerativeRecommender, ModelBatch
 
 
@@ -85,11 +87,20 @@ class Policy(nn.Module):
 
     def forward(self, inputs: PolicyInputs) -> Answers:
         """Answer at every moment."""
-        states, items = self.states(inputs)
+        return self.answers(*self.states(inputs), inputs)
+
+    def answers(self, states: Tensor, items: Items, inputs: PolicyInputs) -> Answers:
+        """Answer from what `states` gave for these inputs."""
         if isinstance(self.model.head, AutoregressiveHead):
             return CodeAnswers(self.model.head, self.index, states, inputs.hidden)
         logits = self.model.head.scores(states, items)
         return ExactAnswers.of(logits if inputs.prior is None else logits + inputs.prior, inputs.hidden)
+
+    def training_loss(self, states: Tensor, items: Items, wanted: Tensor) -> Tensor:
+        """Mean of what the head minimises in training, at `states` [P, d] whose next items are `wanted` int64 [P]."""
+        real = torch.ones(len(states), 1, dtype=torch.bool)
+        targets = Targets(states[:, None], real, wanted[:, None, None], torch.ones(1))
+        return self.model.head.loss(targets, items, full_softmax) / len(states)
 
     def states(self, inputs: PolicyInputs) -> tuple[Tensor, Items]:
         """The states [P, d] at the moments, and the catalog as the model sees it now."""

@@ -67,6 +67,8 @@ class PromptSource:
         newest: of each person, only so many of the newest training events are targets; 0 for all that have an input.
         horizon: S, events after each moment that rewards may look at.
         repeats: whether items of the history may be shown; without, they are hidden unless one is the target.
+        later: whether items that the person chose later in training, beyond the horizon, may be shown; without, they
+            are hidden: they are not wrong, only early, and must not be learned as wrong.
         neighbours: whose prior, at its weight, is part of the policy; None for none.
 
     Raises:
@@ -82,10 +84,11 @@ class PromptSource:
         newest: int = 0,
         horizon: int = 1,
         repeats: bool = False,
+        later: bool = False,
         neighbours: Neighbours | None = None,
     ) -> None:
         self._table = training_windows(split, catalog, length)
-        self._horizon, self._repeats, self._neighbours = horizon, repeats, neighbours
+        self._horizon, self._repeats, self._later, self._neighbours = horizon, repeats, later, neighbours
         owners = np.searchsorted(split.data.offsets, self._table.starts, side="right") - 1
         self._first = split.data.offsets[owners]
         # The target of the input at `e` is the event `e + 1`.
@@ -131,10 +134,12 @@ class PromptSource:
         return np.where(known, self._table.events[np.where(known, places, 0)], PAD)
 
     def _hidden(self, prompts: Prompts, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
-        if self._repeats:
-            return np.full((len(prompts), 1), PAD)
-        seen = self._events(self._first[prompts.windows], prompts.events)
-        return np.where(seen == wanted[:, :1], PAD, seen)
+        nothing = np.full((len(prompts), 1), PAD)
+        first, ends = self._first[prompts.windows], self._table.ends[prompts.windows]
+        seen = nothing if self._repeats else self._events(first, prompts.events)
+        later = nothing if self._later else self._events(np.minimum(prompts.events + self._horizon, ends), ends)
+        both = np.concatenate([seen, later], axis=1)
+        return np.where(both == wanted[:, :1], PAD, both)
 
     def _events(self, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
         """Catalog rows of the events `starts:stops`, int64 [P, W], the newest last, -1 where padded."""

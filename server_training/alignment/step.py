@@ -49,7 +49,8 @@ def losses(
         old: `Losses.log_probs` of the first step on this drawing, None at that step. Ratios are to these, not to those
             of the drawing, so that dropout, which is off while drawing, is not taken for a change of the policy.
     """
-    answers: Answers = policy(asked.inputs)
+    states, items = policy.states(asked.inputs)
+    answers = policy.answers(states, items, asked.inputs)
     now = answers.log_probs(rollout.rows)
     old = now.detach() if old is None else old
     total = objective(now, replace(rollout, old=old)).mean()
@@ -59,7 +60,7 @@ def losses(
             held: Answers = reference(asked.inputs)
         kl = answers.divergence(held, rollout.rows).mean()
         total = total + config.kl * kl
-    if config.likelihood:
-        found = torch.where(rollout.wanted, now.sum(dim=-1), 0.0).flatten(1).sum(dim=1)
-        total = total - config.likelihood * found.mean()
+    weight = 1.0 if config.name == "likelihood" else config.likelihood
+    if weight:
+        total = total + weight * policy.training_loss(states, items, asked.wanted[:, 0])
     return Losses(total, kl.detach(), old)

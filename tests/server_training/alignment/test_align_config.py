@@ -55,8 +55,6 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sections", "expected"),
     [
-        ({"objective": {"name": "dpo"}}, "target = true"),
-        ({"objective": {"likelihood": 1.0}}, "target = true"),
         ({"rewards": {"hit": 0.0}}, "needs a reward"),
         ({"objective": {"name": "rank-grpo"}}, "lists to 2 or more"),
         ({"sampler": {"lists": 3}}, "lists = 1"),

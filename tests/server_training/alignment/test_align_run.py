@@ -18,6 +18,7 @@ from server_training.alignment.align import RoundRecord
 from server_training.alignment.config import AlignConfig, changed_alignment, load_align_config, shipped_alignments
 from server_training.alignment.folder import align_run
 from server_training.alignment.policy import Policy
+from server_training.alignment.prior import prior_of
 from server_training.alignment.prompts import PromptSource
 from server_training.alignment.report import invalid_share
 from server_training.alignment.rewards.learned import labels
@@ -111,7 +112,9 @@ def test_moments_know_the_past_and_want_training_events_only(runs: Callable[[str
         assert int(asked.inputs.batch.rows[row, column]) == events[event - 1]
         following = events[event : min(event + 2, int(split.train_stop[user]))]
         assert [item for item in asked.wanted[place].tolist() if item >= 0] == following
-        assert set(asked.inputs.hidden[place].tolist()) - {-1} == set(events[start:event]) - {following[0]}
+        later = events[min(event + 2, int(split.train_stop[user])) : int(split.train_stop[user])]
+        gone = set(events[start:event]) | set(later)
+        assert set(asked.inputs.hidden[place].tolist()) - {-1} == gone - {following[0]}
 
 
 def test_newest_keeps_each_persons_newest_targets(runs: Callable[[str], Run]) -> None:
@@ -120,6 +123,22 @@ def test_newest_keeps_each_persons_newest_targets(runs: Callable[[str], Run]) ->
     drawn = source.draw(np.random.default_rng(0), 10_000, 100)
     owners = np.searchsorted(split.data.offsets, drawn.events, side="right") - 1
     assert (drawn.events >= split.train_stop[owners] - 2).all()
+
+
+def test_a_prior_beside_newest_targets_has_not_seen_them(runs: Callable[[str], Run]) -> None:
+    run = runs("retrieval")
+    assert prior_of(run.split, run.catalog, 0) is run.catalog.neighbours
+    found = prior_of(run.split, run.catalog, 1)
+    assert found is not None
+    assert found.weight == run.info.neighbour_weight
+    # Other newest targets, the same events before them: the prior must be the same.
+    data, newest = run.split.data, run.split.train_stop - 1
+    items = data.items.copy()
+    items[newest] = np.roll(items[newest], 1)
+    other = prior_of(replace(run.split, data=replace(data, items=items)), run.catalog, 1)
+    assert other is not None
+    np.testing.assert_array_equal(found.rows, other.rows)
+    np.testing.assert_array_equal(found.weights, other.weights)
 
 
 def test_a_policy_says_what_the_model_scores(runs: Callable[[str], Run]) -> None:
@@ -134,6 +153,19 @@ def test_a_policy_says_what_the_model_scores(runs: Callable[[str], Run]) -> None
         expected = torch.log_softmax(trained.model.head.scores(states, items), dim=1)
     rows = torch.arange(len(run.catalog)).expand(len(states), 1, -1)
     torch.testing.assert_close(answers.log_probs(rows)[:, 0, :, 0], expected)
+
+
+def test_the_control_learns_what_training_minimised(runs: Callable[[str], Run]) -> None:
+    run = runs("retrieval")
+    trained = load_model(run.folder / MODEL_FILE)
+    policy = Policy(trained.model, trained.features, CodeIndex(run.catalog)).eval()
+    source = PromptSource(run.split, run.catalog, 6)
+    asked = source.ask(source.draw(np.random.default_rng(1), 5, 2))
+    with torch.no_grad():
+        states, items = policy.states(asked.inputs)
+        scores, wanted = trained.model.head.scores(states, items), asked.wanted[:, 0]
+        found = policy.training_loss(states, items, wanted)
+    torch.testing.assert_close(found, torch.nn.functional.cross_entropy(scores, wanted), check_dtype=False)
 
 
 @pytest.mark.parametrize(

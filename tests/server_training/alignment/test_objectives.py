@@ -15,7 +15,6 @@ from server_training.alignment.objectives import (
     AlignmentObjective,
     Dpo,
     Grpo,
-    Likelihood,
     RankGrpo,
     Rollout,
     SelfHardDpo,
@@ -30,7 +29,6 @@ OBJECTIVES: list[AlignmentObjective] = [
     SoftmaxDpo(1.0),
     Grpo(0.2, 0.2),
     RankGrpo(0.2, 0.2),
-    Likelihood(),
 ]
 
 
