@@ -145,7 +145,7 @@ def test_a_policy_says_what_the_model_scores(runs: Callable[[str], Run]) -> None
     run = runs("parallel")
     trained = load_model(run.folder / MODEL_FILE)
     policy = Policy(trained.model, trained.features, CodeIndex(run.catalog)).eval()
-    source = PromptSource(run.split, run.catalog, 6, repeats=True)
+    source = PromptSource(run.split, run.catalog, 6, repeats=True, later=True)
     asked = source.ask(source.draw(np.random.default_rng(1), 5, 2))
     with torch.no_grad():
         answers = policy(asked.inputs)
