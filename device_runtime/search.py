@@ -30,7 +30,6 @@ class ItemSearch:
         session: runs the model's methods.
         catalog: the items.
         shape: of the program.
-
         weights: of its adapters where a request says nothing; 0 for those not named.
 
     Raises:

@@ -26,7 +26,7 @@ from p2p.messages import (
     TellInterest,
     UnknownInterest,
 )
-from p2p.reconcile import CELL_BYTES, FIRST_CELLS, MAX_CELLS, Cells, Toggle, cells_of, peel
+from p2p.reconcile import CELL_BYTES, FIRST_CELLS, MAX_CELLS, Cells, Toggle, cells_of, peel, toggled
 from p2p.store import Entry
 
 Frontier = Callable[[], Collection[PeerId] | None]
@@ -91,7 +91,7 @@ class Comparing:
         rng: np.random.Generator,
         config: GossipConfig,
         now: float,
-        toggle: Toggle | None = None,
+        toggle: Toggle = toggled,
     ) -> None:
         self._toggle = toggle
         self._holdings = holdings

@@ -34,7 +34,7 @@ from p2p.intake import Intake
 from p2p.messages import MAX_ANNOUNCED, Announce, AskBodies, AskOwn, Compare, TellInterest
 from p2p.pulls import Pulls
 from p2p.quota import Quota
-from p2p.reconcile import CELL_BYTES, Toggle
+from p2p.reconcile import CELL_BYTES, Toggle, toggled
 from p2p.record import EQUIVOCATED, SignedRecord
 from p2p.standing import Standings
 from p2p.statement import Opener, Statement, open_statement
@@ -77,7 +77,7 @@ class Gossip:
         admit: Callable[[PeerId], float] = lambda _: 1.0,
         frontier: Frontier = lambda: None,
         opener: Opener = open_statement,
-        toggle: Toggle | None = None,
+        toggle: Toggle = toggled,
     ) -> None:
         self._me = me
         self._store = store

@@ -91,11 +91,28 @@ class Toggle(Protocol):
         ...
 
 
-def cells_of(ids: Ids, nonce: int, n_cells: int, toggle: Toggle | None = None) -> Cells:
+def toggled(cells: Cells, ids: Ids, nonce: int, counts: NDArray[np.int64]) -> None:
+    """Put ids into their cells, or take them out: xor does both. See `Toggle`."""
+    state = mixed(ids ^ np.uint64(nonce) ^ PLACES)
+    checks = _checks(ids, nonce)
+    place = np.zeros(len(ids), np.int64)
+    while len(ids):
+        np.bitwise_xor.at(cells.ids, place, ids)
+        np.bitwise_xor.at(cells.checks, place, checks)
+        np.add.at(cells.counts, place, counts)
+        state = mixed(state)
+        # The gap to the next cell has the distribution that makes cell i hold a share 1 / (1 + i/2) of all ids.
+        gap = np.ceil((place + 1.5) * (2.0**32 / np.sqrt(state.astype(np.float64) + 1.0) - 1.0))
+        place = place + np.minimum(np.maximum(gap, 1.0), float(len(cells))).astype(np.int64)
+        left = place < len(cells)
+        place, state, ids, checks, counts = place[left], state[left], ids[left], checks[left], counts[left]
+
+
+def cells_of(ids: Ids, nonce: int, n_cells: int, toggle: Toggle = toggled) -> Cells:
     """Return the first `n_cells` cells of a set; ids must not repeat."""
     cells = Cells(np.zeros(n_cells, np.uint64), np.zeros(n_cells, np.uint32), np.zeros(n_cells, np.int64))
     if n_cells > 1:
-        (toggle or toggled)(cells, ids, nonce, np.ones(len(ids), np.int64))
+        toggle(cells, ids, nonce, np.ones(len(ids), np.int64))
     else:  # the usual question of two stores that are equal; every id is in the first cell
         cells.ids[0] = np.bitwise_xor.reduce(ids)
         cells.checks[0] = np.bitwise_xor.reduce(_checks(ids, nonce))
@@ -103,7 +120,7 @@ def cells_of(ids: Ids, nonce: int, n_cells: int, toggle: Toggle | None = None) -
     return cells
 
 
-def peel(difference: Cells, nonce: int, toggle: Toggle | None = None) -> Difference | None:
+def peel(difference: Cells, nonce: int, toggle: Toggle = toggled) -> Difference | None:
     """Return the ids of a difference, or None if there are too few cells, or they contradict themselves."""
     if _is_empty(difference):
         return Difference(np.empty(0, np.uint64), np.empty(0, np.uint64))
@@ -122,7 +139,7 @@ def peel(difference: Cells, nonce: int, toggle: Toggle | None = None) -> Differe
         sign = cells.counts[pure[first]]
         found.append(ids)
         signs.append(sign)
-        (toggle or toggled)(cells, ids, nonce, -sign)
+        toggle(cells, ids, nonce, -sign)
     if not _is_empty(cells):
         return None
     ids, sign = np.concatenate(found), np.concatenate(signs)
@@ -135,30 +152,13 @@ def _is_empty(cells: Cells) -> bool:
     return not (cells.ids.any() or cells.checks.any() or cells.counts.any())
 
 
-def toggled(cells: Cells, ids: Ids, nonce: int, counts: NDArray[np.int64]) -> None:
-    """Put ids into their cells, or take them out: xor does both. See `Toggle`."""
-    state = _mixed(ids ^ np.uint64(nonce) ^ PLACES)
-    checks = _checks(ids, nonce)
-    place = np.zeros(len(ids), np.int64)
-    while len(ids):
-        np.bitwise_xor.at(cells.ids, place, ids)
-        np.bitwise_xor.at(cells.checks, place, checks)
-        np.add.at(cells.counts, place, counts)
-        state = _mixed(state)
-        # The gap to the next cell has the distribution that makes cell i hold a share 1 / (1 + i/2) of all ids.
-        gap = np.ceil((place + 1.5) * (2.0**32 / np.sqrt(state.astype(np.float64) + 1.0) - 1.0))
-        place = place + np.minimum(np.maximum(gap, 1.0), float(len(cells))).astype(np.int64)
-        left = place < len(cells)
-        place, state, ids, checks, counts = place[left], state[left], ids[left], checks[left], counts[left]
-
-
 def _checks(ids: Ids, nonce: int) -> NDArray[np.uint32]:
-    return (_mixed(ids ^ np.uint64(nonce) ^ CHECKS) >> np.uint64(32)).astype(np.uint32)
+    return (mixed(ids ^ np.uint64(nonce) ^ CHECKS) >> np.uint64(32)).astype(np.uint32)
 
 
-def _mixed(values: Ids) -> Ids:
-    """SplitMix64 (Steele, Lea and Flood 2014)."""
-    mixed = values + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(mixed ^ (mixed >> np.uint64(31)), np.uint64)
+def mixed(values: Ids) -> Ids:
+    """SplitMix64 (Steele, Lea and Flood 2014); of one number too, so that it can be compiled."""
+    state = values + np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))

@@ -79,6 +79,25 @@ def as_key(key: Hashable) -> bytes:
     return key
 
 
+def stated_edges(record: AdjacencyRecord, latest: Callable[[PeerId], PeerId] = lambda peer: peer) -> AuthorEdges:
+    """Return what a record says as edges.
+
+    Args:
+        record: of one author.
+        latest: the key that speaks now for a peer; of two vouches that become one, the stronger counts.
+    """
+    trust: dict[Hashable, tuple[float, int]] = {}
+    for edge in record.trust:
+        peer = latest(edge.peer)
+        if peer != record.author:
+            trust[peer] = max(trust.get(peer, (0.0, 0)), (LEVEL_WEIGHT[edge.level], _UNDATED))
+    return AuthorEdges.dated(trust, _weighted({edge.key: (edge.level, edge.day) for edge in record.items}))
+
+
+def _weighted(edges: Mapping[bytes, tuple[int, int]]) -> dict[Hashable, tuple[float, int]]:
+    return {key: (LEVEL_WEIGHT[level], day) for key, (level, day) in edges.items()}
+
+
 class SocialGraph:
     """The trust graph around one person. Thread-safe; evaluates lazily and only after a change.
 
@@ -89,7 +108,7 @@ class SocialGraph:
     """
 
     def __init__(
-        self, ego: PeerId, config: SocialConfig, stated: Callable[[AdjacencyRecord], AuthorEdges] | None = None
+        self, ego: PeerId, config: SocialConfig, stated: Callable[[AdjacencyRecord], AuthorEdges] = stated_edges
     ) -> None:
         self._ego = ego
         self._stated = stated
@@ -138,7 +157,7 @@ class SocialGraph:
             self._view = None
 
     def _edges_of(self, record: AdjacencyRecord) -> AuthorEdges:
-        if self._stated is not None and not self._successions:
+        if not self._successions:
             return self._stated(record)
         return stated_edges(record, self._successions.latest)
 
@@ -209,22 +228,3 @@ class SocialGraph:
     def blocked(self) -> Collection[PeerId]:
         """Peers that the person cut off."""
         return self._blocked
-
-
-def stated_edges(record: AdjacencyRecord, latest: Callable[[PeerId], PeerId] = lambda peer: peer) -> AuthorEdges:
-    """Return what a record says as edges.
-
-    Args:
-        record: of one author.
-        latest: the key that speaks now for a peer; of two vouches that become one, the stronger counts.
-    """
-    trust: dict[Hashable, tuple[float, int]] = {}
-    for edge in record.trust:
-        peer = latest(edge.peer)
-        if peer != record.author:
-            trust[peer] = max(trust.get(peer, (0.0, 0)), (LEVEL_WEIGHT[edge.level], _UNDATED))
-    return AuthorEdges.dated(trust, _weighted({edge.key: (edge.level, edge.day) for edge in record.items}))
-
-
-def _weighted(edges: Mapping[bytes, tuple[int, int]]) -> dict[Hashable, tuple[float, int]]:
-    return {key: (LEVEL_WEIGHT[level], day) for key, (level, day) in edges.items()}

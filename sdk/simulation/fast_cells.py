@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from p2p.reconcile import CHECKS, PLACES, Cells, Ids, toggled
+from p2p.reconcile import CHECKS, PLACES, Cells, Ids, mixed, toggled
 
 
 def toggle(cells: Cells, ids: Ids, nonce: int, counts: NDArray[np.int64]) -> None:
@@ -33,28 +33,21 @@ def _kernel() -> Callable[..., None] | None:
     from numba import njit
 
     compiled: Any = njit(cache=True, boundscheck=False)
-    mixed = compiled(_mixed)
+    mix = compiled(mixed)
 
     def fill(cell_ids, cell_checks, cell_counts, ids, nonce, counts):  # type: ignore[no-untyped-def]
         most = len(cell_ids)
         for row in range(len(ids)):
-            check = np.uint32(mixed(ids[row] ^ nonce ^ CHECKS) >> np.uint64(32))
-            state = mixed(ids[row] ^ nonce ^ PLACES)
+            check = np.uint32(mix(ids[row] ^ nonce ^ CHECKS) >> np.uint64(32))
+            state = mix(ids[row] ^ nonce ^ PLACES)
             place = 0
             while place < most:
                 cell_ids[place] ^= ids[row]
                 cell_checks[place] ^= check
                 cell_counts[place] += counts[row]
-                state = mixed(state)
+                state = mix(state)
                 gap = np.ceil((place + 1.5) * (2.0**32 / np.sqrt(np.float64(state) + 1.0) - 1.0))
                 place += int(min(max(gap, 1.0), float(most)))
 
     filler: Callable[..., None] = compiled(fill)
     return filler
-
-
-def _mixed(value):  # type: ignore[no-untyped-def]
-    mixed = value + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))

@@ -41,10 +41,8 @@ class Dpo:
     def __call__(self, now: Tensor, rollout: Rollout) -> Tensor:
         """See `AlignmentObjective`."""
         gaps = _gains(now, rollout, self.beta)
-        wanted = rollout.wanted & rollout.real
-        chosen = torch.where(wanted, gaps, 0.0).flatten(1).sum(dim=1)
-        losses = -F.logsigmoid(chosen[:, None, None] - gaps)
-        return masked_mean(losses, _wrong(rollout)) * wanted.flatten(1).any(dim=1)
+        losses = -F.logsigmoid(_chosen(gaps, rollout) - gaps)
+        return masked_mean(losses, _wrong(rollout)) * _right(rollout).flatten(1).any(dim=1)
 
     def informative(self, rollout: Rollout) -> Tensor:
         """What came next must be in the list, and something else."""
@@ -88,9 +86,7 @@ class SoftmaxDpo:
     def __call__(self, now: Tensor, rollout: Rollout) -> Tensor:
         """See `AlignmentObjective`."""
         gaps = _gains(now, rollout, self.beta)
-        wanted = rollout.wanted & rollout.real
-        chosen = torch.where(wanted, gaps, 0.0).flatten(1).sum(dim=1)
-        others = torch.where(_wrong(rollout), gaps - chosen[:, None, None], -torch.inf).flatten(1)
+        others = torch.where(_wrong(rollout), gaps - _chosen(gaps, rollout), -torch.inf).flatten(1)
         losses = torch.logsumexp(F.pad(others, (1, 0)), dim=1)  # the zero before them is the 1 inside the logarithm
         return losses * _has_both(rollout)
 
@@ -104,12 +100,21 @@ def _gains(now: Tensor, rollout: Rollout, beta: float) -> Tensor:
     return beta * (now - rollout.reference).sum(dim=-1)
 
 
+def _chosen(gaps: Tensor, rollout: Rollout) -> Tensor:
+    """Return [P, 1, 1]: the gain of what came next, 0 where it is not in the list."""
+    return torch.where(_right(rollout), gaps, 0.0).flatten(1).sum(dim=1)[:, None, None]
+
+
+def _right(rollout: Rollout) -> Tensor:
+    return rollout.wanted & rollout.real
+
+
 def _wrong(rollout: Rollout) -> Tensor:
     return rollout.real & ~rollout.wanted
 
 
 def _has_both(rollout: Rollout) -> Tensor:
-    return (rollout.wanted & rollout.real).flatten(1).any(dim=1) & _wrong(rollout).flatten(1).any(dim=1)
+    return _right(rollout).flatten(1).any(dim=1) & _wrong(rollout).flatten(1).any(dim=1)
 
 
 def _ends(rollout: Rollout) -> tuple[Tensor, Tensor]:
