@@ -186,7 +186,10 @@ class SocialGraph:
         with self._lock:
             if self._view is None:
                 peers = self._walks.ranking()
-                items = rank_items(self._graph, self._ego, peers, self._config.items, self._config.seed)
+                config = self._config
+                items = rank_items(
+                    self._graph, self._ego, peers, config.items, config.seed, accelerate=config.accelerate
+                )
                 self._view = SocialView(peers, items)
                 self._hits = peers.hits()
                 self._graph.set_hits(self._hits)

@@ -24,55 +24,59 @@ class CutPeers:
     Direct friends have no entries: what they support, the ego chose to hear.
 
     Attributes:
-        indptr: int64 [peers + 1]; peer p owns the entries indptr[p]:indptr[p + 1].
-        through: int64 [entries], index of a peer.
+        peer: int64 [reached], numbers of the peers that walks hit, ascending; a "place" is one in it.
+        indptr: int64 [reached + 1]; the peer at place p owns the entries indptr[p]:indptr[p + 1].
+        through: int64 [entries], place of a peer.
         share: float64 [entries], in [0.25, 1].
-        usual: float64 [peers], a direct friend's part in all walks that go anywhere; 0 for strangers.
+        usual: float64 [reached], a direct friend's part in all walks that go anywhere; 0 for strangers.
     """
 
+    peer: Ints
     indptr: Ints
     through: Ints
     share: Floats
     usual: Floats
 
     @classmethod
-    def of(cls, shared: CoVisits, hits: Ints, direct: Bools, going: int) -> CutPeers:
+    def of(cls, shared: CoVisits, peer: Ints, hits: Ints, direct: Bools, going: int) -> CutPeers:
         """Collect the entries from co-visits, those of at least a quarter of a peer's walks.
 
         Args:
             shared: co-visits of the ranked peers that are no direct friends.
-            hits: int64 [peers].
-            direct: bool [peers].
+            peer: int64 [reached], numbers of the peers that walks hit, ascending.
+            hits: int64 [reached].
+            direct: bool [reached].
             going: number of walks that go anywhere.
         """
-        n_peers = len(hits)
-        own = np.flatnonzero((hits > 0) & ~direct)
-        peer = np.concatenate([shared.peer, own])
-        through = np.concatenate([shared.before, own])
-        share = np.concatenate([shared.walks / hits[shared.peer], np.ones(len(own))])
-        order = np.argsort(peer, kind="stable")
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(peer, minlength=n_peers))]).astype(np.int64)
+        own = np.flatnonzero(~direct)
+        met = np.searchsorted(peer, shared.peer)
+        whose = np.concatenate([met, own])
+        through = np.concatenate([np.searchsorted(peer, shared.before), own])
+        share = np.concatenate([shared.walks / hits[met], np.ones(len(own))])
+        order = np.argsort(whose, kind="stable")
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(whose, minlength=len(peer)))])
         usual = np.where(direct, hits / max(going, 1), 0.0)
-        return cls(indptr, through[order], share[order], usual)
+        return cls(peer, indptr, through[order], share[order], usual)
 
     def largest_share(self, supporters: WeightedRows) -> Floats:
         """Return, per item, the largest share of its support that passed through one peer.
 
         Args:
-            supporters: items → peers, shares of an item's support.
+            supporters: items → numbers of peers that walks hit, shares of an item's support.
 
         Returns:
             float64 [items], in [0, 1].
         """
         item = np.repeat(np.arange(supporters.n_rows), np.diff(supporters.indptr))
-        count = np.diff(self.indptr)[supporters.columns]
-        entry = ranges(self.indptr[supporters.columns], count)
-        n_peers = len(self.indptr) - 1
+        place = np.searchsorted(self.peer, supporters.columns)
+        count = np.diff(self.indptr)[place]
+        entry = ranges(self.indptr[place], count)
+        n_peers = max(len(self.peer), 1)
         pair = np.repeat(item, count) * n_peers + self.through[entry]
         part = np.repeat(supporters.shares, count) * self.share[entry]
-        distinct, place = np.unique(pair, return_inverse=True)
+        distinct, which = np.unique(pair, return_inverse=True)
         usual = self.usual[distinct % n_peers]
-        beyond = np.bincount(place, weights=part, minlength=len(distinct)) - usual
+        beyond = np.bincount(which, weights=part, minlength=len(distinct)) - usual
         largest = np.zeros(supporters.n_rows)
         np.maximum.at(largest, distinct // n_peers, beyond / np.maximum(1.0 - usual, 1e-9))
         return np.minimum(largest, 1.0)

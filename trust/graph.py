@@ -7,7 +7,8 @@ changes no rank.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,6 +116,14 @@ class TrustGraph:
         """
         self._check(author, edges)
         number = self.peers.number(author)
+        self._put(number, edges)
+        self._age.pop(number, None)
+        self._age[number] = None
+        evicted = self._evict() if len(self._age) > self.limits.authors else ()
+        self._tidy()
+        return evicted
+
+    def _put(self, number: int, edges: AuthorEdges) -> None:
         n_trust, n_items = len(edges.trust), len(edges.items)
         columns = self.peers.numbers(edges.trust, n_trust)
         weights = np.fromiter(edges.trust.values(), np.float64, n_trust)
@@ -127,11 +136,28 @@ class TrustGraph:
             np.fromiter(edges.items.values(), np.float64, n_items),
             np.fromiter(days, np.int32, n_items),
         )
-        self._age.pop(number, None)
-        self._age[number] = None
-        evicted = self._evict() if len(self._age) > self.limits.authors else ()
-        self._tidy()
-        return evicted
+
+    @contextmanager
+    def standing_in(self, author: Hashable, edges: AuthorEdges) -> Iterator[None]:
+        """Let walks find another list of an author for a while; afterwards its rows are as before, entry for entry.
+
+        Nothing else may change in the meantime. An author without a stored list has none afterwards either.
+
+        Raises:
+            SelfEdgeError: The author vouches for itself.
+            TooManyEdgesError: A list is longer than the limits allow.
+        """
+        self._check(author, edges)
+        number = self.peers.number(author)
+        trust = tuple(array.copy() for array in self.trust_rows.row(number))
+        items = tuple(array.copy() for array in self.item_rows.row(number))
+        self._put(number, edges)
+        try:
+            yield
+        finally:
+            self.trust_rows.put(number, *trust)
+            self.item_rows.put(number, *items)
+            self.changes.add(number)
 
     def set_trust(self, author: Hashable, peer: Hashable, weight: float) -> None:
         """Add, change or (weight 0) withdraw one trust edge of a stored author; its other edges stay.

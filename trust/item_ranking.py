@@ -53,7 +53,8 @@ class ItemColumns:
         score: float64 [ranked].
         hits: int64 [ranked].
         newest_day: int64 [ranked], −1 where no day is known.
-        supporters: place in this ranking → the graph's number of a peer, shares sum to 1 per row.
+        supporters: → the graph's number of a peer, shares sum to 1 per row.
+        row: int64 [ranked], an item's row of `supporters`.
     """
 
     item: Ints
@@ -61,12 +62,13 @@ class ItemColumns:
     hits: Ints
     newest_day: Ints
     supporters: WeightedRows
+    row: Ints
 
     @classmethod
     def empty(cls) -> ItemColumns:
         """Nothing is ranked."""
         none = np.empty(0, np.int64)
-        return cls(none, np.empty(0), none, none, WeightedRows.empty(0))
+        return cls(none, np.empty(0), none, none, WeightedRows.empty(0), none)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,8 +106,7 @@ class ItemRanking:
             columns: The ranked items.
             unvisited: Finds what exploration draws from.
         """
-        self._items, self._peer_keys = graph.items.keys, graph.peers.keys
-        self._peer_places = peers.places_in(graph)
+        self._items, self._peer_table = graph.items.keys, graph.peers
         self._peers, self._columns, self._find_unvisited = peers, columns, unvisited
 
     def __len__(self) -> int:
@@ -114,6 +115,10 @@ class ItemRanking:
     @cached_property
     def _place(self) -> dict[Hashable, int]:
         return {self._items[number]: place for place, number in enumerate(self._columns.item.tolist())}
+
+    @cached_property
+    def _peer_places(self) -> Ints:
+        return self._peers.places_in(self._peer_table)
 
     @cached_property
     def _unvisited(self) -> Unvisited:
@@ -131,7 +136,7 @@ class ItemRanking:
     @cached_property
     def _supported(self) -> Bools:
         """Bool [ranked]: whether some peer supports an item."""
-        return np.diff(self._columns.supporters.indptr) > 0
+        return self._columns.supporters.has_entries()[self._columns.row]
 
     @property
     def peer_hits(self) -> int:
@@ -168,13 +173,14 @@ class ItemRanking:
         arrival = seeded(seed).exponential(size=len(left.item)) / left.weight
         drawn = np.argsort(arrival, kind="stable")[:count]
         pairs = zip(left.item[drawn].tolist(), left.peer[drawn].tolist(), strict=True)
-        return tuple((self._items[item], self._peer_keys[peer]) for item, peer in pairs)
+        return tuple((self._items[item], self._peer_table.keys[peer]) for item, peer in pairs)
 
     def _at(self, place: int) -> ItemScore:
         columns = self._columns
-        row, shares = self._columns.supporters.row(place), self._columns.supporters.row_shares(place)
+        at = int(columns.row[place])
+        row, shares = columns.supporters.row(at), columns.supporters.row_shares(at)
         best = np.lexsort((row, -shares))
-        names = [self._peer_keys[peer] for peer in row[best].tolist()]
+        names = [self._peer_table.keys[peer] for peer in row[best].tolist()]
         supporters = tuple(zip(names, shares[best].tolist(), strict=True))
         places = self._peer_places[row]
         day = int(columns.newest_day[place])

@@ -1,4 +1,4 @@
-"""The inner loops of the node walks: what they do, on which arrays, and which implementation runs.
+"""The inner loops of the walks: what they do, on which arrays, and which implementation runs.
 
 `numpy_kernels` is the reference and needs nothing else; `numba_kernels` does the same, draw for draw and in the same
 order of additions, so that both give the same walks, counts and scores for the same seed.
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trust.errors import ConfigError
-from trust.rows import Bools, Floats, Ints
+from trust.rows import Bools, Floats, Ints, WeightedRows
 
 Nodes = npt.NDArray[np.int32]
 ENDED = -1
@@ -121,6 +121,25 @@ class Kernels(Protocol):
 
     def co_visits(self, walks: WalkCells, targets: Ints, hits: Ints) -> CoVisits:
         """Count whom walks met before each target (int64 [targets], ascending, none of them the ego)."""
+
+    def item_hits(
+        self, forward: WeightedRows, back: WeightedRows, starts: Ints, hops: Ints, drawn: Floats
+    ) -> tuple[Ints, Ints]:
+        """Walk from peer to item to peer to item and so on, and list each walk's first visit of every item.
+
+        All walks take their first hop, then all that go on their second, and so on; each hop takes the next draw.
+
+        Args:
+            forward: Peer → item.
+            back: Item → peer; a walk ends at an item without entries.
+            starts: int64 [walks], the peer that each walk starts from; each has an item.
+            hops: int64 [walks], most hops of each walk, at least 1.
+            drawn: float64 [the sum of `hops`, or more], uniform in [0, 1).
+
+        Returns:
+            Two int64 [unit hits], walk after walk in the order they happened: the item, and the peer that it was
+            entered from.
+        """
 
 
 @cache

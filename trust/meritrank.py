@@ -99,6 +99,7 @@ class PeerWalks:
         *,
         blocked: Set[Hashable] = frozenset(),
         accelerate: bool | None = None,
+        once: bool = False,
     ) -> None:
         """Draw all walks.
 
@@ -110,6 +111,8 @@ class PeerWalks:
             blocked: Peers the ego rejects.
             accelerate: True insists on numba, False on numpy; None takes numba where it is installed. Results are the
                 same.
+            once: Whether the graph stays as it is while the walks are used; saves copying what repairs would need. A
+                change has all walks drawn anew.
 
         Raises:
             ConfigError: numba was insisted on and is not installed.
@@ -125,6 +128,7 @@ class PeerWalks:
             seed=seed,
             blocked=blocked - {ego},
             kernels=self._kernels,
+            once=once,
         )
         self._ranking: PeerRanking | None = None
 
@@ -194,12 +198,14 @@ class PeerWalks:
 
     def _ranked(self, direct: Bools) -> PeerRanking:
         stored = self._stored
-        ranked = np.flatnonzero(stored.hits >= self._config.min_hits)
+        reached = np.flatnonzero(stored.hits > 0)
+        hits = stored.hits[reached]
+        ranked = reached[hits >= self._config.min_hits]
         columns, shared = self._columns(ranked, direct)
         going = int((stored.walks.cells[stored.walks.bounds[:-1][np.diff(stored.walks.bounds) > 0]] != ENDED).sum())
-        cuts = CutPeers.of(shared, stored.hits, direct, going)
+        cuts = CutPeers.of(shared, reached, hits, direct[reached], going)
         log = WalkLog.of(stored.walks, direct)
-        return PeerRanking(self._graph, columns, stored.hits.copy(), cuts, log, direct)
+        return PeerRanking(self._graph, columns, hits, cuts, log, direct)
 
     def _columns(self, peers: Ints, direct: Bools) -> tuple[PeerColumns, CoVisits]:
         """Score some peers (numbers, ascending) that have hits, and put them in order."""
@@ -265,4 +271,4 @@ def rank_peers(
     accelerate: bool | None = None,
 ) -> PeerRanking:
     """Rank the peers that random walks from the ego reach, once; see `PeerWalks`, which keeps its walks."""
-    return PeerWalks(graph, ego, config, seed, blocked=blocked, accelerate=accelerate).ranking()
+    return PeerWalks(graph, ego, config, seed, blocked=blocked, accelerate=accelerate, once=True).ranking()

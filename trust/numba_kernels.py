@@ -1,4 +1,4 @@
-"""The inner loops of the node walks, compiled by numba: the same draws, walks and counts as `numpy_kernels`.
+"""The inner loops of the walks, compiled by numba: the same draws, walks and counts as `numpy_kernels`.
 
 Compiled code is kept on disk, so the seconds of compilation are spent once per machine and version. Floating point is
 left strict: with the same order of additions both implementations agree to the last bit.
@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from trust.kernels import ENDED, SMALLEST_SHARE, CoVisits, RowChange, StepRows, WalkCells, changed_cells
-from trust.rows import Ints
+from trust.rows import Floats, Ints, WeightedRows
 from trust.uniforms import FIRST_FACTOR, GOLDEN, SECOND_FACTOR, UNIT
 
 _GOLDEN, _FIRST, _SECOND = np.uint64(GOLDEN), np.uint64(FIRST_FACTOR), np.uint64(SECOND_FACTOR)
@@ -39,6 +39,15 @@ class NumbaKernels:
             nothing = np.empty(0, np.int64)
             return CoVisits(nothing, nothing, nothing, nothing)
         return CoVisits(*_co_visits(walks.cells, walks.first, walks.bounds, walks.walk, targets, hits))
+
+    def item_hits(
+        self, forward: WeightedRows, back: WeightedRows, starts: Ints, hops: Ints, drawn: Floats
+    ) -> tuple[Ints, Ints]:
+        """See `Kernels.item_hits`."""
+        there = (forward.indptr, forward.columns, forward.cumulative)
+        again = (back.indptr, back.columns, back.cumulative)
+        items, peers = _item_hits(*there, *again, starts, hops, drawn)
+        return items, peers
 
 
 @_compiled
@@ -271,3 +280,67 @@ def _longer(array, size):  # type: ignore[no-untyped-def]
     longer = np.empty(size, array.dtype)
     longer[: len(array)] = array
     return longer
+
+
+@_compiled
+def _hop(at, drawn, bounds, columns, cumulative):  # type: ignore[no-untyped-def]
+    """One step as `WeightedRows.step` takes it: the sum rounds as there, and a row's last entry takes what is left."""
+    low, high = bounds[at], bounds[at + 1] - 1
+    reached = np.float64(at) + drawn
+    while low < high:
+        middle = (low + high) >> 1
+        if cumulative[middle] <= reached:
+            low = middle + 1
+        else:
+            high = middle
+    return columns[low]
+
+
+@_compiled
+def _item_hits(  # type: ignore[no-untyped-def]
+    to_bounds, to_columns, to_cumulative, back_bounds, back_columns, back_cumulative, starts, hops, drawn
+):
+    bounds = np.zeros(len(starts) + 1, np.int64)
+    for walk in range(len(starts)):
+        bounds[walk + 1] = bounds[walk] + (hops[walk] + 1) // 2
+    items, peers = np.empty(bounds[-1], np.int64), np.empty(bounds[-1], np.int64)
+    ends = bounds[:-1].copy()
+    at, going = starts.copy(), np.arange(len(starts))
+    used, left, turn = 0, len(starts), 0
+    while left:
+        for place in range(left):
+            walk = going[place]
+            items[ends[walk]] = _hop(at[walk], drawn[used + place], to_bounds, to_columns, to_cumulative)
+            peers[ends[walk]] = at[walk]
+            ends[walk] += 1
+        used += left
+        kept = 0
+        for place in range(left):
+            walk = going[place]
+            item = items[ends[walk] - 1]
+            if hops[walk] >= 2 * turn + 3 and back_bounds[item] < back_bounds[item + 1]:
+                at[walk] = _hop(item, drawn[used + kept], back_bounds, back_columns, back_cumulative)
+                going[kept] = walk
+                kept += 1
+        used += kept
+        left = kept
+        turn += 1
+    return _first_of_each(items, peers, bounds, ends)
+
+
+@_compiled
+def _first_of_each(items, peers, bounds, ends):  # type: ignore[no-untyped-def]
+    """Move each walk's first visit of every item to the front, in order."""
+    units = 0
+    for walk in range(len(ends)):
+        begin = units
+        for place in range(bounds[walk], ends[walk]):
+            new = True
+            for earlier in range(begin, units):
+                if items[earlier] == items[place]:
+                    new = False
+                    break
+            if new:
+                items[units], peers[units] = items[place], peers[place]
+                units += 1
+    return items[:units].copy(), peers[:units].copy()

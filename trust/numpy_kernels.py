@@ -1,4 +1,4 @@
-"""The inner loops of the node walks, vectorised over walks: the reference (see `kernels`).
+"""The inner loops of the walks, vectorised over walks: the reference (see `kernels`).
 
 The only Python loops are over the steps of the longest walk and over the rows of one change.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from trust.kernels import ENDED, SMALLEST_SHARE, CoVisits, Nodes, RowChange, StepRows, WalkCells, changed_cells
-from trust.rows import Floats, Ints, ranges
+from trust.rows import Floats, Ints, WeightedRows, ranges
 from trust.uniforms import uniforms
-from trust.walks import first_visits
+from trust.walks import first_visits, visits, walk_items
 
 
 class NumpyKernels:
@@ -76,6 +76,14 @@ class NumpyKernels:
             largest[peer[peer_start]] = np.maximum.reduceat(shared, peer_start)
         kept = shared >= SMALLEST_SHARE * hits[peer]
         return CoVisits(largest[targets], peer[kept], other[kept], shared[kept])
+
+    def item_hits(
+        self, forward: WeightedRows, back: WeightedRows, starts: Ints, hops: Ints, drawn: Floats
+    ) -> tuple[Ints, Ints]:
+        """See `Kernels.item_hits`."""
+        items, entered_from = walk_items(forward, back, starts, hops, drawn)
+        seen = visits(items)
+        return seen.node[seen.first], entered_from.ravel()[seen.place[seen.first]].astype(np.int64)
 
 
 def _step(rows: StepRows, at: Ints, drawn: Floats) -> Ints:

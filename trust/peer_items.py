@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from trust.graph import TrustGraph
 from trust.item_ranking import Unvisited
@@ -22,13 +23,15 @@ class PeerItems:
         peer: int64 [peers], the graph's numbers, ascending.
         item: int64 [items], the graph's numbers of what they list, ascending.
         forward: peer place → item place.
-        day: int64 [entries of forward], day of the edge, −1 where unknown.
+        source: int64 [entries of forward], whose entry it is: a peer place.
+        day: int32 [entries of forward], day of the edge, −1 where unknown.
     """
 
     peer: Ints
     item: Ints
     forward: WeightedRows
-    day: Ints
+    source: Ints
+    day: npt.NDArray[np.int32]
 
     @classmethod
     def of(cls, graph: TrustGraph, peers: Ints) -> PeerItems:
@@ -42,8 +45,10 @@ class PeerItems:
         listed = np.zeros(len(graph.items), dtype=np.bool_)
         listed[columns] = True
         item = np.flatnonzero(listed)
-        place = np.cumsum(listed) - 1
-        return cls(peers, item, WeightedRows.of_rows(bounds, place[columns], weights, len(item)), day.astype(np.int64))
+        place = np.empty(len(listed), dtype=np.int64)  # what nobody lists is never read: no need to fill it
+        place[item] = np.arange(len(item))
+        source = np.repeat(np.arange(len(peers)), np.diff(bounds))
+        return cls(peers, item, WeightedRows.of_rows(bounds, place[columns], weights, len(item)), source, day)
 
     def back(self, entry: Floats) -> WeightedRows:
         """Item place → peer place, by share × entry; peers with entry 0 cannot be entered.
@@ -51,17 +56,16 @@ class PeerItems:
         Args:
             entry: float64 [peers], zero or more.
         """
-        source = self._source()
-        weights = self.forward.shares * entry[source]
+        weights = self.forward.shares * entry[self.source]
         kept = weights > 0.0  # an edge beside one 1e300 times as heavy has no share left
         return WeightedRows.from_edges(
-            self.forward.columns[kept], source[kept], weights[kept], len(self.item), len(self.peer)
+            self.forward.columns[kept], self.source[kept], weights[kept], len(self.item), len(self.peer)
         )
 
     def newest_days(self, entry: Floats) -> Ints:
         """int64 [items]: the newest day on which a peer with entry above 0 stated each item; −1 if none is known."""
         newest = np.full(len(self.item), -1, dtype=np.int64)
-        counted = entry[self._source()] > 0.0
+        counted = (entry > 0.0)[self.source]
         np.maximum.at(newest, self.forward.columns[counted], self.day[counted])
         return newest
 
@@ -73,12 +77,11 @@ class PeerItems:
             wanted: bool [items].
             ego: the ego's number.
         """
-        source = self._source()
-        weight = self.forward.shares * trust[source]
+        weight = self.forward.shares * trust[self.source]
         mine = np.zeros(len(self.item), dtype=np.bool_)
-        mine[self.forward.columns[self.peer[source] == ego]] = True
+        mine[self.forward.columns[(self.peer == ego)[self.source]]] = True
         kept = (weight > 0.0) & (wanted & ~mine)[self.forward.columns]
-        column, weight, source = self.forward.columns[kept], weight[kept], source[kept]
+        column, weight, source = self.forward.columns[kept], weight[kept], self.source[kept]
         total = np.zeros(len(self.item))
         np.add.at(total, column, weight)
         by_weight = np.argsort(weight, kind="stable")
@@ -86,6 +89,3 @@ class PeerItems:
         strongest[column[by_weight]] = self.peer[source[by_weight]]  # the last, heaviest, stays
         left = np.flatnonzero(total)
         return Unvisited(self.item[left], total[left], strongest[left])
-
-    def _source(self) -> Ints:
-        return np.repeat(np.arange(len(self.peer)), np.diff(self.forward.indptr))

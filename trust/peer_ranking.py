@@ -15,6 +15,7 @@ import numpy as np
 from trust.cut_peers import CutPeers
 from trust.graph import TrustGraph
 from trust.kernels import ENDED, Nodes, WalkCells
+from trust.key_table import KeyTable
 from trust.rows import Bools, Floats, Ints, WeightedRows, inverse, ranges
 
 Shares = tuple[tuple[Hashable, float], ...]
@@ -100,20 +101,20 @@ class PeerRanking:
     """Peers by score, best first, if they reach the minimum of hits; equal scores in order of arrival in the graph."""
 
     def __init__(
-        self, graph: TrustGraph, columns: PeerColumns, all_hits: Ints, cuts: CutPeers, log: WalkLog, direct: Bools
+        self, graph: TrustGraph, columns: PeerColumns, hits: Ints, cuts: CutPeers, log: WalkLog, direct: Bools
     ) -> None:
         """Wrap the columns computed on a graph.
 
         Args:
             graph: The graph that was walked; it may change afterwards.
             columns: The ranked peers.
-            all_hits: int64 [nodes], hits before any minimum.
+            hits: int64 [reached], of all peers that walks hit, below the minimum too: those of `cuts.peer`.
             cuts: Through whom peers were reached.
             log: Unit hits of the walks.
             direct: bool [nodes], direct friends of the ego.
         """
         self.columns, self.cuts, self.direct = columns, cuts, direct
-        self._peers, self._keys, self._all_hits, self._log = graph.peers, graph.peers.keys, all_hits, log
+        self._peers, self._keys, self._hits, self._log = graph.peers, graph.peers.keys, hits, log
 
     def __len__(self) -> int:
         return len(self.columns.peer)
@@ -168,15 +169,17 @@ class PeerRanking:
         known = places >= 0
         return float((self.steps[places[known]] * shares[known]).sum())
 
-    def places_in(self, graph: TrustGraph) -> Ints:
-        """int64 [peers of graph or more]: a graph's number of a peer → place in this ranking, −1 for the others."""
-        room = max(len(graph.peers), len(self._all_hits))
-        if graph.peers is self._peers:
-            return inverse(self.columns.peer, room)
-        places = np.full(room, -1, dtype=np.int64)
-        for peer, place in self._place.items():
-            if peer in graph.peers:
-                places[graph.peers.find(peer)] = place
+    def numbers_in(self, table: KeyTable) -> Ints:
+        """int64 [ranked]: the ranked peers' numbers in a table, −1 for those that it does not name."""
+        if table is self._peers:
+            return self.columns.peer
+        return np.fromiter((table.find(self._keys[peer]) for peer in self.columns.peer.tolist()), np.int64, len(self))
+
+    def places_in(self, table: KeyTable) -> Ints:
+        """int64 [peers of the table]: number of a peer → place in this ranking, −1 for the others."""
+        numbers = self.numbers_in(table)
+        places = np.full(len(table), -1, dtype=np.int64)
+        places[numbers[numbers >= 0]] = np.flatnonzero(numbers >= 0)
         return places
 
     def steps_to(self, peer: Hashable) -> float:
@@ -187,7 +190,7 @@ class PeerRanking:
     @cached_property
     def via(self) -> WeightedRows:
         """Place in this ranking → number of a direct friend; shares sum to 1 per row."""
-        n_nodes = len(self._all_hits)
+        n_nodes = len(self.direct)
         place = self._log_places
         kept = place >= 0
         pairs, counts = np.unique(place[kept] * n_nodes + self._log.friend[kept], return_counts=True)
@@ -203,26 +206,24 @@ class PeerRanking:
 
     @cached_property
     def _log_places(self) -> Ints:
-        return inverse(self.columns.peer, len(self._all_hits))[self._log.node]
+        return inverse(self.columns.peer, len(self.direct))[self._log.node]
 
     def hits(self) -> dict[Hashable, int]:
         """Hits of every peer that walks reached, below the minimum too: what a graph evicts by."""
-        reached = np.flatnonzero(self._all_hits)
-        pairs = zip(reached.tolist(), self._all_hits[reached].tolist(), strict=True)
-        return {self._keys[number]: hits for number, hits in pairs}
+        keys = self._keys
+        pairs = zip(self.cuts.peer.tolist(), self._hits.tolist(), strict=True)
+        return {keys[number]: hits for number, hits in pairs}
 
-    def scores_in(self, graph: TrustGraph) -> Floats:
-        """float64 [peers of graph]: scores by number, also if the graph has given numbers anew since."""
-        scores = np.zeros(len(graph.peers))
-        places = self.places_in(graph)
-        number = np.flatnonzero(places[: len(scores)] >= 0)
-        scores[number] = self.columns.score[places[number]]
-        return scores
+    def scores_in(self, graph: TrustGraph) -> tuple[Ints, Floats]:
+        """Return the ranked peers' numbers, ascending, and scores, also if the graph has given numbers anew since."""
+        numbers = self.numbers_in(graph.peers)
+        order = np.argsort(numbers)
+        order = order[numbers[order] >= 0]
+        return numbers[order], self.columns.score[order]
 
     def renumbered(self, rows: WeightedRows, graph: TrustGraph) -> WeightedRows:
         """Rows over a graph's numbers of ranked peers, over the numbers that this ranking and its `cuts` use."""
         if graph.peers is self._peers:
             return rows
-        places = self.places_in(graph)
-        mine = self.columns.peer[places] if len(self) else np.zeros(len(places), np.int64)
-        return WeightedRows.of_rows(rows.indptr, mine[rows.columns], rows.shares, len(self._all_hits))
+        mine = self.columns.peer[self.places_in(graph.peers)[rows.columns]]
+        return WeightedRows.of_rows(rows.indptr, mine, rows.shares, len(self.direct))

@@ -6,6 +6,7 @@ Knows nothing of peers, items or trust: rows and columns are plain indices.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,25 @@ def inverse(numbers: npt.ArrayLike, count: int) -> Ints:
     chosen = np.asarray(numbers, dtype=np.int64)
     places = np.full(count, -1, dtype=np.int64)
     places[chosen] = np.arange(len(chosen))
+    return places
+
+
+def ascending(keys: Ints, bound: int) -> Ints:
+    """Places of distinct keys in ascending order.
+
+    Numpy sorts integers several times as fast as it finds their order, so each key is sorted with its place in its
+    lowest bits, where both fit.
+
+    Args:
+        keys: int64 [keys], from 0 up to `bound`, excluded.
+        bound: what all keys are below.
+    """
+    bits = len(keys).bit_length()
+    if bound << bits >= 2**63:
+        return np.argsort(keys)
+    packed = (keys << bits) + np.arange(len(keys))
+    packed.sort()
+    places: Ints = packed & ((1 << bits) - 1)
     return places
 
 
@@ -54,7 +74,7 @@ def all_cumulative(shares: Floats, bounds: Ints) -> Floats:
     return cumulative
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class WeightedRows:
     """A sparse row-stochastic matrix (rows without edges excepted) in CSR form.
 
@@ -62,21 +82,18 @@ class WeightedRows:
         indptr: int64 [rows + 1]; row r owns the entries indptr[r]:indptr[r + 1].
         columns: int64 [entries], ascending inside a row if made by `from_edges`.
         shares: float64 [entries], sum 1 in every row that has entries.
-        cumulative: float64 [entries], row index + running sum of shares: ascending over ALL rows, so that one
-            binary search serves walkers on different rows.
         n_columns: number of columns.
     """
 
     indptr: Ints
     columns: Ints
     shares: Floats
-    cumulative: Floats
     n_columns: int
 
     @classmethod
     def from_edges(cls, rows: Ints, columns: Ints, weights: Floats, n_rows: int, n_columns: int) -> WeightedRows:
         """Sort edges (row, column, weight above zero; no duplicates) into rows and normalise each row."""
-        order = np.argsort(rows * n_columns + columns)
+        order = ascending(rows * n_columns + columns, n_rows * n_columns)
         indptr = np.zeros(n_rows + 1, dtype=np.int64)
         np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
         return cls.of_rows(indptr, columns[order], weights[order], n_columns)
@@ -85,15 +102,25 @@ class WeightedRows:
     def of_rows(cls, indptr: Ints, columns: Ints, weights: Floats, n_columns: int) -> WeightedRows:
         """Normalise rows that lie one behind the other already; columns stay in their order."""
         shares = all_shares(weights, indptr)
-        cumulative = all_cumulative(shares, indptr) + np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-        for array in (indptr, columns, shares, cumulative):
+        for array in (indptr, columns, shares):
             array.flags.writeable = False
-        return cls(indptr, columns, shares, cumulative, n_columns)
+        return cls(indptr, columns, shares, n_columns)
 
     @classmethod
     def empty(cls, n_columns: int) -> WeightedRows:
         """No rows at all."""
         return cls.of_rows(np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0), n_columns)
+
+    @cached_property
+    def cumulative(self) -> Floats:
+        """float64 [entries], row index + running sum of shares.
+
+        Ascending over ALL rows, so that one binary search serves walkers on different rows.
+        """
+        cumulative = all_cumulative(self.shares, self.indptr)
+        cumulative += np.repeat(np.arange(self.n_rows), np.diff(self.indptr))
+        cumulative.flags.writeable = False
+        return cumulative
 
     @property
     def n_rows(self) -> int:
@@ -112,13 +139,6 @@ class WeightedRows:
         """Which rows a walker can leave, bool [rows]."""
         return np.diff(self.indptr) > 0
 
-    def picked(self, rows: Ints) -> WeightedRows:
-        """Return some rows, in the given order."""
-        length = np.diff(self.indptr)[rows]
-        indptr = np.concatenate(([0], np.cumsum(length)))
-        entry = ranges(self.indptr[rows], length)
-        return self.of_rows(indptr, self.columns[entry], self.shares[entry], self.n_columns)
-
     def reweighted(self, column_factors: Floats) -> WeightedRows:
         """Multiply every entry by its column's factor, drop the zeros, normalise each row again.
 
@@ -136,13 +156,13 @@ class WeightedRows:
         kept = self.shares > 0.0  # an edge beside one 1e300 times as heavy has none left
         return WeightedRows.from_edges(self.columns[kept], rows[kept], self.shares[kept], self.n_columns, self.n_rows)
 
-    def step(self, at: Ints, rng: np.random.Generator) -> Ints:
-        """Draw one column for each walker.
+    def step(self, at: Ints, drawn: Floats) -> Ints:
+        """Choose one column for each walker.
 
         Args:
             at: int64 [walkers], rows that have entries.
-            rng: Source of randomness.
+            drawn: float64 [walkers], uniform in [0, 1).
         """
-        drawn = np.searchsorted(self.cumulative, at + rng.random(len(at)), side="right")
+        entry = np.searchsorted(self.cumulative, at + drawn, side="right")
         # at + u can round up to at + 1 for large row numbers, which would fall into the next row.
-        return self.columns[np.minimum(drawn, self.indptr[at + 1] - 1)]
+        return self.columns[np.minimum(entry, self.indptr[at + 1] - 1)]

@@ -18,12 +18,12 @@ from trust.cut_peers import smoothed
 from trust.errors import ConfigError
 from trust.graph import TrustGraph
 from trust.item_ranking import ItemColumns, ItemRanking, Unvisited
+from trust.kernels import find_kernels
 from trust.meritrank import MAX_WALKS
 from trust.peer_items import PeerItems
 from trust.peer_ranking import PeerRanking
 from trust.rows import Floats, Ints, WeightedRows, inverse
 from trust.uniforms import seeded
-from trust.walks import visits, walk_items
 
 OWN_ITEMS_HALF = 5
 """With this many items of its own, an ego starts half of its walks there."""
@@ -81,6 +81,8 @@ def rank_items(
     peers: PeerRanking,
     config: SalsaConfig | None = None,
     seed: int = 0,
+    *,
+    accelerate: bool | None = None,
 ) -> ItemRanking:
     """Rank the items that walks ego → item → peer → item … reach.
 
@@ -99,41 +101,37 @@ def rank_items(
         peers: The ego's trust, from `rank_peers` or `PeerWalks` on the same graph.
         config: Settings.
         seed: Decides every draw: the same seed on the same input gives the same ranking.
+        accelerate: True insists on numba, False on numpy; None takes numba where it is installed. Results are the
+            same.
+
+    Raises:
+        ConfigError: numba was insisted on and is not installed.
     """
     config = config or SalsaConfig()
     start = graph.peers.find(ego)
     if start < 0:
         return _nothing(graph, peers)
-    trust = peers.scores_in(graph)
-    if config.trust_weighted:
-        first = entry = trust
-    else:
-        first, entry = np.zeros(len(trust)), np.ones(len(trust))
-        friends, _, shares, _ = graph.trust_rows.row(start)
-        first[friends] = shares
-    entry[start] = 0.0
-    lists = PeerItems.of(graph, np.flatnonzero(entry + first + (np.arange(len(entry)) == start)))
-    weights = _start_weights(lists, start, first)
+    who = _Party.of(graph, start, peers, weighted=config.trust_weighted)
+    lists = PeerItems.of(graph, who.peer)
+    weights = _start_weights(lists, start, who.first)
     productive = float(weights.sum())
     if productive == 0.0:
         return _nothing(graph, peers)
     rng = seeded(seed)
-    back = lists.back(entry[lists.peer])
     starts = _draw(weights, config.walks, rng)
-    items, entered_from = walk_items(lists.forward, back, starts, config.alpha, config.max_hops, rng)
-
-    seen = visits(items)
-    unit_item = seen.node[seen.first]
-    unit_peer = lists.peer[entered_from.ravel()[seen.place[seen.first]]]
+    hops = np.minimum(rng.geometric(config.alpha, config.walks), config.max_hops)
+    drawn = rng.random(int(hops.sum()))
+    kernels = find_kernels(accelerate)
+    unit_item, unit_peer = kernels.item_hits(lists.forward, lists.back(who.entry), starts, hops, drawn)
     hits = np.bincount(unit_item, minlength=len(lists.item))
     order = np.flatnonzero(hits >= config.min_support)
-    supporters = _supporters(unit_item, unit_peer, order, start, len(trust), len(hits))
+    supporters = _supporters(unit_item, lists.peer[unit_peer], order, start, len(graph.peers), len(hits))
     factor = _connectivity(hits[order], supporters, peers, graph, config)
     score = hits[order] / config.walks * productive * factor
     best = np.lexsort((order, -score))
-    newest = lists.newest_days(entry[lists.peer])[order[best]]
-    columns = ItemColumns(lists.item[order[best]], score[best], hits[order[best]], newest, supporters.picked(best))
-    unvisited = partial(lists.unvisited, trust[lists.peer], hits < config.min_support, start)
+    newest = lists.newest_days(who.entry)[order[best]]
+    columns = ItemColumns(lists.item[order[best]], score[best], hits[order[best]], newest, supporters, best)
+    unvisited = partial(lists.unvisited, who.trust, hits < config.min_support, start)
     return ItemRanking(graph, peers, columns, unvisited)
 
 
@@ -152,14 +150,45 @@ def _connectivity(
     return factor
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Party:
+    """Whose lists a ranking is made from: the ego and all peers that walks may start at or enter.
+
+    Attributes:
+        peer: int64 [peers], the graph's numbers, ascending.
+        trust: float64 [peers], the ego's scores; 0 for itself.
+        first: float64 [peers], by which walks choose the peer to start at.
+        entry: float64 [peers], by which an item's walks choose a peer, times affinity.
+    """
+
+    peer: Ints
+    trust: Floats
+    first: Floats
+    entry: Floats
+
+    @classmethod
+    def of(cls, graph: TrustGraph, ego: int, peers: PeerRanking, *, weighted: bool) -> _Party:
+        numbers, scores = peers.scores_in(graph)
+        peer = np.union1d(numbers, [ego]) if weighted else np.arange(len(graph.peers))
+        trust = np.zeros(len(peer))
+        trust[np.searchsorted(peer, numbers)] = scores
+        if weighted:
+            return cls(peer, trust, trust, trust)
+        first, entry = np.zeros(len(peer)), np.ones(len(peer))
+        friends, _, shares, _ = graph.trust_rows.row(ego)
+        first[friends] = shares
+        entry[ego] = 0.0
+        return cls(peer, trust, first, entry)
+
+
 def _start_weights(lists: PeerItems, ego: int, first: Floats) -> Floats:
-    """Probability that a walk starts at each listed peer and finds an item there, float64 [peers]; sum at most 1."""
+    """Probability that a walk starts at each peer and finds an item there, float64 [peers]; sum at most 1."""
     is_ego = lists.peer == ego
     count = np.diff(lists.forward.indptr)
     own = int(count[is_ego].sum())
     own_share = own / (own + OWN_ITEMS_HALF)
     total = float(first.sum())
-    weights: Floats = first[lists.peer] * ((1.0 - own_share) / total if total > 0.0 else 0.0)
+    weights: Floats = first * ((1.0 - own_share) / total if total > 0.0 else 0.0)
     weights[is_ego] = own_share
     return np.where(count > 0, weights, 0.0)
 
@@ -177,4 +206,5 @@ def _supporters(item: Ints, peer: Ints, order: Ints, ego: int, n_peers: int, n_i
     place = inverse(order, n_items)
     kept = (place[item] >= 0) & (peer != ego)
     pairs, counts = np.unique(place[item][kept] * n_peers + peer[kept], return_counts=True)
-    return WeightedRows.from_edges(pairs // n_peers, pairs % n_peers, counts.astype(np.float64), len(order), n_peers)
+    bounds = np.searchsorted(pairs, np.arange(len(order) + 1) * n_peers)
+    return WeightedRows.of_rows(bounds, pairs % n_peers, counts.astype(np.float64), n_peers)

@@ -42,6 +42,7 @@ class StoredWalks:
         seed: int,
         blocked: Iterable[Hashable],
         kernels: Kernels,
+        once: bool = False,
     ) -> None:
         """Draw all walks.
 
@@ -54,8 +55,10 @@ class StoredWalks:
             seed: Decides every draw.
             blocked: Peers whose rows are not followed.
             kernels: The inner loops.
+            once: Whether they are read before the graph changes: the graph's own pointers then do instead of copies,
+                and a change has all walks drawn anew.
         """
-        self._graph, self._ego, self._seed, self._kernels = graph, ego, seed, kernels
+        self._graph, self._ego, self._seed, self._kernels, self._once = graph, ego, seed, kernels, once
         lengths = _lengths(count, alpha, max_length - 1, seed)
         bounds = np.concatenate(([0], np.cumsum(lengths)))
         self.walks = WalkCells(
@@ -103,6 +106,8 @@ class StoredWalks:
             return self._restart()
         if not (changed or self._pending_blocks):
             return 0
+        if self._once:
+            return self._restart()
         if self._pending_blocks:
             numbers = {graph.peers.find(peer) for peer in self._pending_blocks} - {-1}
             changed = list(numbers.union(changed))
@@ -116,7 +121,6 @@ class StoredWalks:
         self._peers, self._position = graph.peers, graph.changes.position
         self._follow()
         self.hits = np.zeros(self._room(), np.int64)
-        self._slots = np.full(self._room() + 1, -1, np.int32)
         self._epoch += 1
         self.version += 1
         if self.walks.ego < 0:
@@ -148,15 +152,17 @@ class StoredWalks:
         return rerouted
 
     def _room(self) -> int:
-        """Nodes to make room for: a power of two, so that growing is rare."""
-        return 1 << max(len(self._graph.peers) - 1, 15).bit_length()
+        """Nodes to make room for: for walks that are kept a power of two, so that growing is rare."""
+        known = len(self._graph.peers)
+        return max(known, 1) if self._once else 1 << max(known - 1, 15).bit_length()
 
     def _grow(self) -> None:
         room = self._room()
         if room > len(self.hits):
             self.hits = np.concatenate((self.hits, np.zeros(room - len(self.hits), np.int64)))
-            self._slots = np.full(room + 1, -1, np.int32)
             self._pointers = self._pointers.grown(room)
+        if room >= len(self._slots):
+            self._slots = np.full(room + 1, -1, np.int32)
 
     def _row(self, row: int) -> tuple[Array, Array]:
         start, length = self._pointers.start[row], self._pointers.length[row]
@@ -166,8 +172,10 @@ class StoredWalks:
         """Point at the rows that the graph has now; those of blocked peers stay empty."""
         trust = self._graph.trust_rows
         self._arrays = trust.arrays
-        room = self._room()
-        self._pointers = trust.pointers.copy().grown(room)
+        if self._once and not self._blocked:
+            self._pointers = trust.pointers.grown(len(self._graph.peers))
+            return
+        self._pointers = trust.pointers.copy().grown(self._room())
         blocked = [self._graph.peers.find(peer) for peer in self._blocked]
         self._pointers.length[[number for number in blocked if number >= 0]] = 0
 

@@ -1,7 +1,7 @@
 """Batches of item walks that advance together, and which visits of a walk are first ones.
 
-Knows nothing of scores. The only Python loop is over the steps of the longest walk. A walk's length is drawn
-before it starts (stopping with probability alpha before each hop is a geometric number of hops).
+Knows nothing of scores and of chance: lengths and draws are handed in. The only Python loop is over the steps of the
+longest walk.
 """
 
 from __future__ import annotations
@@ -12,52 +12,38 @@ import numpy as np
 import numpy.typing as npt
 
 from trust.kernels import ENDED
-from trust.rows import Bools, Ints, WeightedRows
+from trust.rows import Bools, Floats, Ints, WeightedRows
 
 Walks = npt.NDArray[np.int32]
 """int32 [walks, steps]: the node visited at each step, −1 where the walk has ended."""
 
 
 def walk_items(
-    forward: WeightedRows,
-    back: WeightedRows,
-    starts: Ints,
-    alpha: float,
-    max_hops: int,
-    rng: np.random.Generator,
+    forward: WeightedRows, back: WeightedRows, starts: Ints, hops: Ints, drawn: Floats
 ) -> tuple[Walks, Walks]:
-    """Walk from peer to item to peer to item and so on.
-
-    The first hop is certain; before each later one a walk stops with probability alpha.
-
-    Args:
-        forward: Peer → item.
-        back: Item → peer.
-        starts: int64 [walks], the peer that each walk starts from; each has an item.
-        alpha: Stopping probability per hop, in (0, 1).
-        max_hops: Most hops of a walk.
-        rng: Source of randomness.
+    """Walk from peer to item to peer to item and so on; arguments as for `Kernels.item_hits`.
 
     Returns:
         Two int32 [walks, rounds]: the items visited, and for each the peer it was entered from.
     """
-    budget = np.minimum(rng.geometric(alpha, len(starts)), max_hops)
-    shape = (len(starts), (int(budget.max(initial=1)) + 1) // 2)
+    shape = (len(starts), (int(hops.max(initial=1)) + 1) // 2)
     items = np.full(shape, ENDED, dtype=np.int32)
     peers = np.full(shape, ENDED, dtype=np.int32)
     leavable = back.has_entries()
     walker = np.arange(len(starts))
-    at_peer = starts
+    at_peer, used = starts, 0
     for turn in range(shape[1]):
-        at_item = forward.step(at_peer, rng)
+        at_item = forward.step(at_peer, drawn[used : used + len(at_peer)])
+        used += len(at_peer)
         items[walker, turn] = at_item
         peers[walker, turn] = at_peer
         # To another item takes two more hops; a walk with one left ends at a peer, which nobody counts.
-        going = np.flatnonzero((budget[walker] >= 2 * turn + 3) & leavable[at_item])
+        going = np.flatnonzero((hops[walker] >= 2 * turn + 3) & leavable[at_item])
         if not going.size:
             break
         walker = walker[going]
-        at_peer = back.step(at_item[going], rng)
+        at_peer = back.step(at_item[going], drawn[used : used + len(going)])
+        used += len(going)
     return items, peers
 
 
@@ -97,8 +83,8 @@ def first_visits(walk: Ints, node: Ints) -> Ints:
         node: int64 [visits], which node.
     """
     # One sort of (walk, node, order) packed into an integer: each (walk, node) run begins with the unit hit.
-    count = max(len(node), 1)
-    packed = (walk * (int(node.max(initial=0)) + 1) + node) * count + np.arange(len(node))
+    bits = len(node).bit_length()
+    packed = ((walk * (int(node.max(initial=0)) + 1) + node) << bits) + np.arange(len(node))
     packed.sort()
-    places: Ints = packed[np.diff(packed // count, prepend=-1) != 0] % count
+    places: Ints = packed[np.diff(packed >> bits, prepend=-1) != 0] & ((1 << bits) - 1)
     return places

@@ -76,8 +76,9 @@ def judge(
     ideal = sum(1.0 / math.log2(place + 2) for place in range(min(k, len(hidden))))
     found = sum(1.0 / math.log2(place + 2) for place in hits)
     attackers = {author for author in scores if author >= world.population.people or author in world.attackers.hijacked}
-    known = set(world.known_to(ego).trust) | {first for fooled in world.attackers.vouches.values() for first in fooled}
-    entry = sum(reached.get(author, 0.0) for author in attackers & known)
+    friends = world.known_to(ego).trust
+    known = {author for author in attackers if author in world.befriended or author in friends}
+    entry = sum(reached.get(author, 0.0) for author in known)
     behind = sum(scores[author] for author in attackers - known)
     total = sum(scores.values())
     return Verdict(

@@ -8,7 +8,6 @@ walks, same numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -67,7 +66,7 @@ class Ranker:
     """
 
     def __init__(self, scenario: Scenario, world: World, policies: Sequence[str]) -> None:
-        self._scenario, self._world, self._policies = scenario, world, policies
+        self._scenario, self._world = scenario, world
         self._graph = published_graph(world, policies)
 
     def judged(self, ego: int, hour: float, trust: TrustConfig | None = None) -> Verdict:
@@ -80,36 +79,19 @@ class Ranker:
         """
         config = social_config(trust or self._scenario.trust)
         known = self._world.known_to(ego)
-        with _own_row(self._graph, ego, known, published=self._stated(ego)):
+        k = self._scenario.measure.k
+        with self._graph.standing_in(ego, _edges(known)):  # the device knows more of its owner than it publishes
             peers = rank_peers(self._graph, ego, config.peers, self._seed(ego))
             items = rank_items(self._graph, ego, peers, config.items, self._seed(ego))
-        listed = (int(str(item)) for item, _ in items.supported(len(items)))
-        ranked = [item for item in listed if item not in known.items]
-        scores = {int(str(score.peer)): score.score for score in peers.scores}
-        reached = {int(str(peer)): hits / config.peers.walks for peer, hits in peers.hits().items()}
-        return judge(ego, ranked, scores, reached, self._world, config.peers, self._scenario.measure.k, hour)
+        listed = items.supported(k + len(known.items))
+        ranked = [item for item, _ in listed if isinstance(item, int) and item not in known.items]
+        # The graph holds nobody but the world's authors, so its numbers are theirs.
+        scores = dict(zip(peers.columns.peer.tolist(), peers.columns.score.tolist(), strict=True))
+        reached = {peer: hits / config.peers.walks for peer, hits in peers.hits().items() if isinstance(peer, int)}
+        return judge(ego, ranked, scores, reached, self._world, config.peers, k, hour)
 
     def _seed(self, ego: int) -> int:
         return self._scenario.seed * 1_000_003 + ego
-
-    def _stated(self, ego: int) -> Statement:
-        """What the person publishes."""
-        policy, stated = self._policies[ego], self._world.stated_by(ego)
-        if ego in self._world.attackers.hijacked:
-            policy = "network"
-        if stated is None or policy == "private":
-            return Statement({}, {})
-        return stated if policy == "network" else Statement({}, stated.items)
-
-
-@contextmanager
-def _own_row(graph: TrustGraph, ego: int, known: Statement, published: Statement) -> Iterator[None]:
-    """Let the graph hold what the person's own device knows."""
-    graph.replace(ego, _edges(known))
-    try:
-        yield
-    finally:
-        graph.replace(ego, _edges(published))
 
 
 def _edges(statement: Statement) -> AuthorEdges:

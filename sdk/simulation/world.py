@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -52,7 +53,7 @@ class Attackers:
     misbehaviour: dict[int, Misbehaviour] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class World:
     """One day.
 
@@ -70,6 +71,11 @@ class World:
     def authors(self) -> int:
         """How many numbers of authors are in use."""
         return self.population.people + self.attackers.identities
+
+    @cached_property
+    def befriended(self) -> frozenset[int]:
+        """Attackers whom some honest person vouches for."""
+        return frozenset(first for fooled in self.attackers.vouches.values() for first in fooled)
 
     def known_to(self, person: int) -> Statement:
         """Return what an honest person's own device knows, whatever it publishes."""

@@ -108,7 +108,9 @@ def test_shares_are_those_of_a_naive_recount(
     hits = np.bincount(cells.cells, minlength=n_peers)
     is_direct = np.isin(np.arange(n_peers), list(direct))
     targets = np.flatnonzero((hits > 0) & ~is_direct)
-    cuts = CutPeers.of(find_kernels(accelerate).co_visits(cells, targets, hits), hits, is_direct, len(walks))
+    shared = find_kernels(accelerate).co_visits(cells, targets, hits)
+    reached = np.flatnonzero(hits)
+    cuts = CutPeers.of(shared, reached, hits[reached], is_direct[reached], len(walks))
     rng = np.random.default_rng(seed)
     support = rng.random((4, n_peers)) * (hits > 0)
     support[support < 0.4] = 0.0

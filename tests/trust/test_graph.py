@@ -247,3 +247,32 @@ def test_a_list_that_changes_items_only_touches_no_walk() -> None:
     assert graph.changes.position == position
     graph.replace("a", edges_of({"b": 2.0}, {"y": 1.0}))
     assert graph.changes.since(position) == [graph.peers.find("a")]
+
+
+def test_a_list_stands_in_for_a_while() -> None:
+    graph = TrustGraph()
+    graph.replace("a", AuthorEdges({"z": 0.1, "m": 0.7, "b": 0.2}, {"v": 0.3, "u": 0.6}, {"u": 7}))
+    graph.replace("b", edges_of({"a": 1.0}))
+    before = [array.tolist() for rows in (graph.trust_rows, graph.item_rows) for array in rows.row(0)]
+    position = graph.changes.position
+    with graph.standing_in("a", edges_of({"b": 1.0}, {"w": 1.0})):
+        assert graph.trust_rows.row(0)[0].tolist() == [graph.peers.find("b")]
+        assert graph.item_rows.row(0)[0].tolist() == [graph.items.find("w")]
+    assert [array.tolist() for rows in (graph.trust_rows, graph.item_rows) for array in rows.row(0)] == before
+    assert 0 in (graph.changes.since(position) or [])
+    with graph.standing_in("new", edges_of({"a": 1.0}, {"u": 1.0})):
+        assert len(graph.trust_rows.row(graph.peers.find("new"))[0]) == 1
+    assert "new" not in graph
+    assert not len(graph.trust_rows.row(graph.peers.find("new"))[0])
+
+
+def test_a_list_that_stands_in_is_checked_and_leaves_with_an_error() -> None:
+    graph = TrustGraph(GraphLimits(trust_edges=2))
+    graph.replace("a", edges_of({"b": 1.0}))
+    with pytest.raises(SelfEdgeError), graph.standing_in("a", edges_of({"a": 1.0})):
+        pass
+    with pytest.raises(TooManyEdgesError), graph.standing_in("a", edges_of({"x": 1.0, "y": 1.0, "z": 1.0})):
+        pass
+    with pytest.raises(RuntimeError), graph.standing_in("a", edges_of({"c": 1.0})):
+        raise RuntimeError
+    assert shares(graph.snapshot(), "trust")["a"] == {"b": 1.0}

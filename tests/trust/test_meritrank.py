@@ -195,8 +195,9 @@ def test_scores_carry_over_to_a_graph_with_other_numbers() -> None:
     ranking = rank_peers(graph, "e", RAW, 1)
     later.replace("a", AuthorEdges({"m": 1.0}, {}))
     assert later.peers.keys == ["a", "m"]
-    assert ranking.scores_in(later).tolist() == [0.0, ranking.score_of("m")]
-    assert ranking.scores_in(graph).tolist() == [0.0, ranking.score_of("m"), ranking.score_of("z")]
+    assert [column.tolist() for column in ranking.scores_in(later)] == [[1], [ranking.score_of("m")]]
+    both = [ranking.score_of("m"), ranking.score_of("z")]
+    assert [column.tolist() for column in ranking.scores_in(graph)] == [[1, 2], both]
 
 
 def test_what_only_one_of_the_top_friends_reaches_is_worth_nothing_if_friends_must_agree(exact) -> None:
@@ -248,3 +249,16 @@ def test_the_top_is_the_top_of_the_ranking(exact, trust, seed: int, count: int, 
 def test_settings_out_of_range_are_refused(values) -> None:
     with pytest.raises(ConfigError):
         MeritRankConfig(**values)
+
+
+@pytest.mark.parametrize("accelerate", [False, True])
+def test_walks_for_one_ranking_are_those_that_are_kept_and_notice_a_change(accelerate: bool) -> None:
+    graph = TrustGraph()
+    graph.replace("e", AuthorEdges({"m": 1.0, "z": 2.0}, {}))
+    graph.replace("m", AuthorEdges({"far": 1.0, "z": 1.0}, {}))
+    kept, once = (PeerWalks(graph, "e", RAW, 1, accelerate=accelerate, once=once) for once in (False, True))
+    assert once.ranking().scores == kept.ranking().scores == rank_peers(graph, "e", RAW, 1).scores
+    graph.replace("z", AuthorEdges({"new": 1.0}, {}))
+    assert once.ranking().score_of("new") > 0.0
+    once.block({"z"})
+    assert (once.ranking().score_of("z"), once.ranking().score_of("new")) == (0.0, 0.0)

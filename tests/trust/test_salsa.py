@@ -269,3 +269,16 @@ def test_a_ranking_serves_a_graph_that_has_grown_since(exact, trust_weighted: bo
     if not trust_weighted:
         assert {peer[0] for peer, _ in found["z"].supporters} == {"new"}
         assert found["z"].friends == ()  # the ranking knows none of them
+
+
+@settings(max_examples=30, deadline=None)
+@given(world=worlds(), trust_weighted=st.booleans(), seed=st.integers(0, 2**32))
+def test_compiled_and_plain_kernels_give_the_same_ranking(exact, world, trust_weighted: bool, seed: int) -> None:
+    graph = exact.graph(*world)
+    config = dataclasses.replace(RAW, trust_weighted=trust_weighted, beta=0.8)
+    one, other = (
+        rank_items(graph, 0, rank_peers(graph, 0, PEERS, seed, accelerate=fast), config, seed, accelerate=fast)
+        for fast in (False, True)
+    )
+    assert one.scores == other.scores
+    assert one.explore(5, seed) == other.explore(5, seed)

@@ -41,3 +41,14 @@ def test_a_crowded_network_is_ranked() -> None:
     course = Course(CROWDED, Path())
     ranker = Ranker(CROWDED, course.world(0), course.policies)
     assert ranker.judged(int(course.egos[0]), 24.0).listed
+
+
+def test_who_was_judged_before_changes_nothing() -> None:
+    def ranker() -> Ranker:
+        course = Course(CROWDED, Path())
+        return Ranker(CROWDED, course.world(0), course.policies)
+
+    alone, after = ranker(), ranker()
+    for person in range(59):
+        after.judged(person, 24.0)
+    assert after.judged(59, 24.0) == alone.judged(59, 24.0)
