@@ -6,15 +6,15 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 
 from sdk.errors import InvalidInput
 from sdk.simulation.report import report_page
-from sdk.simulation.results import Moment, Result
+from sdk.simulation.results import Result, compared
 from sdk.simulation.run import RunSettings, Told, run_scenario
 from sdk.simulation.run_folder import REPORT_FILE, RESULT_FILE
 from sdk.simulation.scenario_file import SHIPPED, load_scenario, parse_scenario, shipped_scenarios
@@ -31,8 +31,12 @@ def simulate(arguments: argparse.Namespace) -> None:
     name = Path(arguments.scenario).stem
     out = arguments.out or Path(f"simulation-{name}")
     settings = RunSettings(arguments.engine, arguments.processes, arguments.ray_address, arguments.fresh)
-    with _progress(f"simulating {name}") as told:
-        result = run_scenario(arguments.scenario, out, settings, told)
+    try:
+        with _progress(f"simulating {name}") as told:
+            result = run_scenario(arguments.scenario, out, settings, told)
+    except KeyboardInterrupt:
+        print(f"stopped; the same command goes on with what is in {out}", file=sys.stderr)
+        raise
     _print_result(result, out, as_json=arguments.json)
 
 
@@ -41,12 +45,17 @@ def compare(arguments: argparse.Namespace) -> None:
     results = [Result.load(path / RESULT_FILE) for path in arguments.runs]
     if len(results) < 2:
         raise InvalidInput("name two runs at least")
+    names = [result.name for result in results]
+    results = [  # runs of one scenario are told apart by their folders
+        replace(result, name=f"{result.name} ({path})") if names.count(result.name) > 1 else result
+        for path, result in zip(arguments.runs, results, strict=True)
+    ]
     arguments.out.write_text(report_page(results), encoding="utf-8")
     ends = {str(path): asdict(result.moments()[-1]) for path, result in zip(arguments.runs, results, strict=True)}
     if arguments.json:
         print(json.dumps(ends, indent=2))
         return
-    print(_columns([(result.name, result.moments()[-1]) for result in results]))
+    print(_columns(results))
     print(f"\n{arguments.out}")
 
 
@@ -56,29 +65,16 @@ def _list() -> None:
 
 
 def _print_result(result: Result, out: Path, *, as_json: bool) -> None:
-    end = result.moments()[-1]
     if as_json:
-        print(json.dumps({"run": str(out), "scenario": result.name, **asdict(end)}, indent=2))
+        print(json.dumps({"run": str(out), "scenario": result.name, **asdict(result.moments()[-1])}, indent=2))
         return
-    print(_columns([(result.name, end)]))
+    print(_columns([result]))
     print(f"\n{out / REPORT_FILE}")
 
 
-def _columns(ends: list[tuple[str, Moment]]) -> str:
-    rows = [
-        ("", [name for name, _ in ends]),
-        ("NDCG", [f"{m.ndcg:.4f}" for _, m in ends]),
-        ("Recall", [f"{m.recall:.4f}" for _, m in ends]),
-        ("spam shown", [f"{m.spam:.2%}" for _, m in ends]),
-        ("trust held by attackers", [f"{m.attackers:.2%}" for _, m in ends]),
-        ("largest gain (bound)", [f"{m.gain:.2f} ({m.bound:.2f})" for _, m in ends]),
-    ]
-    if any(moment.records for _, moment in ends):
-        rows += [
-            ("records known", [f"{m.known:.1%}" for _, m in ends]),
-            ("KB in / out per device", [f"{m.kb_in:,.0f} / {m.kb_out:,.0f}" for _, m in ends]),
-        ]
-    widths = [max(len(cells[column]) for _, cells in rows) for column in range(len(ends))]
+def _columns(results: Sequence[Result]) -> str:
+    rows = [("", [result.name for result in results]), *compared(results)]
+    widths = [max(len(cells[column]) for _, cells in rows) for column in range(len(results))]
     lines = (f"{name:<25}" + "  ".join(c.rjust(w) for c, w in zip(cells, widths, strict=True)) for name, cells in rows)
     return "\n".join(lines)
 

@@ -110,5 +110,15 @@ def item_numbers(items: ItemRanking, numbers: Mapping[bytes, int], own: set[int]
 
 def mean_of(verdicts: Sequence[Verdict], name: str) -> float:
     """Return the mean of one number over verdicts; of quality, over the people who can be judged."""
-    counted = [v for v in verdicts if v.judged] if name in ("recall", "ndcg") else list(verdicts)
-    return float(np.mean([getattr(v, name) for v in counted])) if counted else 0.0
+    values = _counted(verdicts, name)
+    return float(np.mean(values)) if values else 0.0
+
+
+def error_of(verdicts: Sequence[Verdict], name: str) -> float:
+    """Return the standard error of `mean_of`, people being a random sample; 0 for fewer than two."""
+    values = _counted(verdicts, name)
+    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
+
+
+def _counted(verdicts: Sequence[Verdict], name: str) -> list[float]:
+    return [getattr(v, name) for v in verdicts if v.judged or name not in ("recall", "ndcg")]

@@ -7,7 +7,7 @@ how fast a simulation ran, so that the same scenario gives the same bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +16,7 @@ import numpy as np
 
 from sdk.simulation.community import Traffic
 from sdk.simulation.errors import RunInvalid, SimulationError
-from sdk.simulation.judge import Verdict, mean_of
+from sdk.simulation.judge import Verdict, error_of, mean_of
 from sdk.simulation.rank import Setting
 
 FORMAT = 1
@@ -99,7 +99,9 @@ class Moment:
 
     Attributes:
         hour: virtual hours since the start.
+        people: how many were judged.
         ndcg, recall: of the hidden likes.
+        ndcg_error, recall_error: standard errors of these means.
         spam: share of spam in the lists.
         attackers: share of trust that attackers hold.
         gain, bound: the largest gain of any person's Sybils, and its bound.
@@ -112,8 +114,11 @@ class Moment:
     """
 
     hour: float
+    people: int
     ndcg: float
     recall: float
+    ndcg_error: float
+    recall_error: float
     spam: float
     attackers: float
     gain: float
@@ -135,8 +140,11 @@ class Moment:
 
         return cls(
             hour=hour,
+            people=len(verdicts),
             ndcg=mean_of(verdicts, "ndcg"),
             recall=mean_of(verdicts, "recall"),
+            ndcg_error=error_of(verdicts, "ndcg"),
+            recall_error=error_of(verdicts, "recall"),
             spam=mean_of(verdicts, "spam"),
             attackers=mean_of(verdicts, "attackers"),
             gain=max((verdict.gain for verdict in verdicts), default=0.0),
@@ -149,6 +157,28 @@ class Moment:
             memory_kb=mean([row.memory / 1e3 for row in traffic]),
             refused=mean([float(row.refused) for row in traffic]),
         )
+
+
+def compared(results: Sequence[Result]) -> list[tuple[str, list[str]]]:
+    """Return what each result came to at its end as rows of text: a name, and a cell for each result."""
+    rows: list[tuple[str, Callable[[Moment], str]]] = [
+        ("people judged", lambda m: f"{m.people:,}"),
+        ("NDCG", lambda m: f"{m.ndcg:.4f} ± {m.ndcg_error:.4f}"),
+        ("Recall", lambda m: f"{m.recall:.4f} ± {m.recall_error:.4f}"),
+        ("spam shown", lambda m: f"{m.spam:.2%}"),
+        ("trust held by attackers", lambda m: f"{m.attackers:.2%}"),
+        ("largest gain (bound)", lambda m: f"{m.gain:.2f} ({m.bound:.2f})"),
+    ]
+    sent: list[tuple[str, Callable[[Moment], str]]] = [
+        ("records known", lambda m: f"{m.known:.1%}"),
+        ("KB in / out per device", lambda m: f"{m.kb_in:,.0f} / {m.kb_out:,.0f}"),
+        ("memory per device, KB", lambda m: f"{m.memory_kb:,.0f}"),
+    ]
+    ends = [(result.moments()[-1], bool(result.traffic)) for result in results]
+    told = [(name, [written(end) for end, _ in ends]) for name, written in rows]
+    if any(result.traffic for result in results):
+        told += [(name, [written(end) if messages else "–" for end, messages in ends]) for name, written in sent]
+    return told
 
 
 def write_tables(result: Result, folder: Path) -> list[Path]:

@@ -61,7 +61,7 @@ def run_scenario(source: str | Path, out: Path, settings: RunSettings, told: Tol
     """
     scenario, text = load_scenario(source)
     path = Path(source)
-    beside = path.parent if path.exists() else SHIPPED
+    beside = path.parent if path.is_file() else SHIPPED
     folder = RunFolder(out, text, fresh=settings.fresh)
     if folder.finished:
         result = folder.result()

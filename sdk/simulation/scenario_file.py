@@ -36,7 +36,7 @@ def load_scenario(source: str | Path) -> tuple[Scenario, str]:
         ScenarioInvalid: there is no such file, or it holds mistakes, data that is not there among them.
     """
     path = Path(source)
-    if not path.suffix and not path.exists():
+    if not path.suffix and not path.is_file():  # a folder of that name, a run of it perhaps, does not hide it
         path = SHIPPED / f"{source}.toml"
     try:
         raw = path.read_bytes()

@@ -9,7 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from sdk.cli import main
+from sdk.cli import EXIT_INTERRUPTED, main
+from sdk.simulation import command
 from sdk.simulation import run as run_module
 from sdk.simulation.errors import RunInvalid
 from sdk.simulation.results import Result
@@ -171,7 +172,9 @@ def test_the_commands(scenario: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "largest gain (bound)" in capsys.readouterr().out
     page = tmp_path / "both.html"
     assert main(["compare", out, str(tmp_path / "b"), "--out", str(page)]) == 0
-    assert "spam shown" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "spam shown" in said
+    assert f"tiny <b> ({out})  tiny <b> ({tmp_path / 'b'})" in said  # the same name: told apart by their folders
     assert page.read_text().count("<h2>At the end</h2>") == 1
     assert main(["compare", out]) == 1
     assert main(["compare", out, str(tmp_path)]) == 1
@@ -186,3 +189,14 @@ def test_the_commands(scenario: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "line 1: unknown key 'sed'" in said
     assert "line 2: days lies between" in said
     assert not (tmp_path / "c").exists()
+
+
+def test_a_stopped_command_says_how_to_go_on(
+    scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*arguments: object) -> Result:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "run_scenario", stopped)
+    assert main(["simulate", str(scenario), "--out", str(tmp_path / "run")]) == EXIT_INTERRUPTED
+    assert f"the same command goes on with what is in {tmp_path / 'run'}" in capsys.readouterr().err

@@ -154,3 +154,11 @@ def test_data_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_file_that_is_not_there_names_what_is_shipped() -> None:
     with pytest.raises(ScenarioInvalid, match="sybil-clique"):
         load_scenario("no-such-scenario")
+
+
+def test_a_run_in_a_folder_of_its_name_does_not_hide_a_shipped_scenario(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "siege").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_scenario("siege")[0].name == "siege"
