@@ -42,6 +42,7 @@ class Unit:
 
 SCORE = Unit(3)
 SHARE = Unit(1, "%", 100.0)
+SMALL_SHARE = Unit(2, "%", 100.0)
 TIMES = Unit(2, "×")
 KILOBYTES = Unit(0, " KB")
 

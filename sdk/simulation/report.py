@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 
-from sdk.simulation.plots import HOURS, KILOBYTES, SCORE, SHARE, TIMES, Axis, Series, Unit, chart
+from sdk.simulation.plots import HOURS, KILOBYTES, SCORE, SHARE, SMALL_SHARE, TIMES, Axis, Series, Unit, chart
 from sdk.simulation.results import Moment, Result, compared
 
 _STYLE = """
@@ -95,14 +95,14 @@ def figures_of(results: Sequence[Result]) -> Iterator[Figure]:
     attacked = [result for result in results if result.attacks]
     if attacked:
         yield _over_time(
-            attacked, "How much spam do people see?", [("spam", lambda m: m.spam)], SHARE,
+            attacked, "How much spam do people see?", [("spam", lambda m: m.spam)], SMALL_SHARE,
             lambda result, end, _: (
-                f"At the end {end.spam:.1%} of the items shown, {result.k} a person at most, are an attacker's."
+                f"At the end {end.spam:.2%} of the items shown, {result.k} a person at most, are an attacker's."
             ),
         )  # fmt: skip
         yield _over_time(
-            attacked, "How much trust do attackers hold?", [("attackers", lambda m: m.attackers)], SHARE,
-            lambda _, end, __: f"Attackers' identities hold {end.attackers:.1%} of the trust that a person gives out.",
+            attacked, "How much trust do attackers hold?", [("attackers", lambda m: m.attackers)], SMALL_SHARE,
+            lambda _, end, __: f"Attackers' identities hold {end.attackers:.2%} of the trust that a person gives out.",
         )  # fmt: skip
         yield _over_time(
             attacked, "What do Sybils gain, beside the bound?",
@@ -176,8 +176,8 @@ def _sweeps(results: Sequence[Result]) -> Iterator[Figure]:
                 series.append(Series(prefix + said, line))
             best = max(points, key=lambda setting: setting.ndcg)
             sentence = (
-                f"NDCG is best at {name} {getattr(best, name):g} ({best.ndcg:.3f}, spam {best.spam:.1%}); "
-                f"least spam is {min(point.spam for point in points):.1%}."
+                f"NDCG is best at {name} {getattr(best, name):g} ({best.ndcg:.3f}, spam {best.spam:.2%}); "
+                f"least spam is {min(point.spam for point in points):.2%}."
             )
             answers.append((result.name, sentence))
         if series:
@@ -191,7 +191,8 @@ def _table(results: Sequence[Result]) -> str:
         f"<tr><td>{escape(name)}</td>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
         for name, cells in compared(results)
     )
-    note = "Means over the people judged, ± with their standard error, and over devices; of the gains the largest."
+    devices = "; what devices hold and send, over all of them" if any(result.traffic for result in results) else ""
+    note = f"Means over the people judged, ± their standard error{devices}. Of the gains, the largest."
     if len(results) > 1:
         note += " Runs with the same seed and people share their chance: their difference is surer than the errors say."
     return (

@@ -105,6 +105,8 @@ def test_a_page_of_a_single_look_says_what_was_found() -> None:
     assert "A try. Made up: two people. Attacks: sybil. Only rankings" in page
     assert "<td>0.3000 ± 0.1000</td>" in page
     assert "first look" not in page
+    assert "hold 0.10% of the trust" in page
+    assert "devices" not in page
     assert "traffic" not in page
 
 
