@@ -35,7 +35,9 @@ class CodeIndex(nn.Module):
             prefixes, owner = self._distinct_prefixes(level)
             allowed = torch.zeros(len(prefixes), catalog.codebook_size, dtype=torch.bool)
             allowed[owner, self.codes[:, level]] = True
-            for name, tensor in (("allowed", allowed), ("prefixes", prefixes), ("owner", owner)):
+            # After most prefixes one code short of an item the catalog allows one code, whose probability is 1.
+            forks = (allowed.sum(dim=1) > 1).nonzero()[:, 0]
+            for name, tensor in (("allowed", allowed), ("prefixes", prefixes), ("owner", owner), ("forks", forks)):
                 self.register_buffer(f"{name}_{level}", tensor, persistent=False)
 
     def _distinct_prefixes(self, level: int) -> tuple[Tensor, Tensor]:
@@ -87,21 +89,27 @@ class CodeIndex(nn.Module):
     def code_losses(self, logits_of: LevelLogits, states: Tensor, items: Tensor) -> Tensor:
         """As `losses`, of every code alone: [M, L]."""
         codes = self.codes[items]
-        losses = []
+        losses = states.new_zeros(codes.shape)
         for level in range(self.levels):
-            logits = logits_of(level, states, codes[:, :level] if level else None)
             _, allowed, owner = self._level(level)
-            masked = logits.masked_fill(~allowed[owner[items]], FORBIDDEN)
-            losses.append(F.cross_entropy(masked, codes[:, level], reduction="none"))
-        return torch.stack(losses, dim=1)
+            prefix = owner[items]
+            uncertain = torch.isin(prefix, self.get_buffer(f"forks_{level}")).nonzero()[:, 0]
+            wanted = codes[uncertain]
+            logits = logits_of(level, states[uncertain], wanted[:, :level] if level else None)
+            masked = logits.masked_fill(~allowed[prefix[uncertain]], FORBIDDEN)
+            losses[uncertain, level] = F.cross_entropy(masked, wanted[:, level], reduction="none")
+        return losses
 
     def score_catalog(self, logits_of: LevelLogits, states: Tensor) -> Tensor:
         """Exact log-probability of every item, float32 [N, n], given `states` [N, d]."""
         scores = states.new_zeros(len(states), len(self.codes))
         for level in range(self.levels):
             prefixes, allowed, owner = self._level(level)
-            wide = states[:, None].expand(-1, len(prefixes), -1)
-            prefix = prefixes[None].expand(len(states), -1, -1) if level else None
-            logits = logits_of(level, wide, prefix).masked_fill(~allowed, FORBIDDEN)
-            scores += torch.log_softmax(logits, dim=-1)[:, owner, self.codes[:, level]]
+            forks = self.get_buffer(f"forks_{level}")
+            rows = torch.isin(owner, forks).nonzero()[:, 0]
+            fork = torch.searchsorted(forks, owner[rows])
+            wide = states[:, None].expand(-1, len(forks), -1)
+            prefix = prefixes[forks][None].expand(len(states), -1, -1) if level else None
+            logits = logits_of(level, wide, prefix).masked_fill(~allowed[forks], FORBIDDEN)
+            scores[:, rows] += torch.log_softmax(logits, dim=-1)[:, fork, self.codes[rows, level]]
         return scores
