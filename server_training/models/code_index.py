@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from device_runtime import Catalog
 
 FORBIDDEN = -1e9
+_BLOCK = 4096  # prefixes of histories that are scored at once
 
 LevelLogits = Callable[[int, Tensor, Tensor | None], Tensor]
 
@@ -107,9 +108,11 @@ class CodeIndex(nn.Module):
             prefixes, allowed, owner = self._level(level)
             forks = self.get_buffer(f"forks_{level}")
             rows = torch.isin(owner, forks).nonzero()[:, 0]
-            fork = torch.searchsorted(forks, owner[rows])
-            wide = states[:, None].expand(-1, len(forks), -1)
-            prefix = prefixes[forks][None].expand(len(states), -1, -1) if level else None
-            logits = logits_of(level, wide, prefix).masked_fill(~allowed[forks], FORBIDDEN)
-            scores[:, rows] += torch.log_softmax(logits, dim=-1)[:, fork, self.codes[rows, level]]
+            fork, code = torch.searchsorted(forks, owner[rows]), self.codes[rows, level]
+            # In blocks that stay in the processor's cache: the whole would be written to memory several times.
+            for start in range(0, len(states), block := max(1, _BLOCK // max(1, len(forks)))):
+                wide = states[start : start + block, None].expand(-1, len(forks), -1)
+                prefix = prefixes[forks].expand(len(wide), -1, -1) if level else None
+                logits = logits_of(level, wide, prefix).masked_fill(~allowed[forks], FORBIDDEN)
+                scores[start : start + block, rows] += torch.log_softmax(logits, dim=-1)[:, fork, code]
         return scores
