@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from device_runtime import ASKS, Ask
 from sdk.commands.frame import Subparsers, add_command, add_json, open_device, print_result
-from sdk.errors import InvalidInput
 from sdk.filters import Filters
 from sdk.recommendation import Filtered, Recommendation
+from sdk.wishes import asked, weighted
 
 
 def add_recommend(subparsers: Subparsers) -> None:
@@ -59,25 +58,6 @@ def _filters(arguments: argparse.Namespace) -> Filters:
     return Filters(categories=arguments.category, not_categories=arguments.not_category)
 
 
-def _ask(given: Sequence[str]) -> Ask | None:
-    values = _named_numbers("--ask", given)
-    unknown = values.keys() - set(ASKS)
-    if unknown:
-        raise InvalidInput(f"--ask names one of {', '.join(ASKS)}, not {min(unknown)!r}")
-    return Ask(**values) if values else None
-
-
-def _named_numbers(option: str, given: Sequence[str]) -> dict[str, float]:
-    found = {}
-    for text in given:
-        name, _, number = text.rpartition("=")
-        try:
-            found[name] = float(number)
-        except ValueError as error:
-            raise InvalidInput(f"{option} takes NAME=NUMBER, got {text!r}") from error
-    return found
-
-
 def recommend(arguments: argparse.Namespace) -> None:
     """Print the ranking, and what was kept out of it if asked for."""
     filters = _filters(arguments)
@@ -89,8 +69,8 @@ def recommend(arguments: argparse.Namespace) -> None:
             filters=filters,
             diversity=arguments.diversity,
             explore=arguments.explore,
-            ask=_ask(arguments.ask),
-            priors=_named_numbers("--prior", arguments.prior),
+            ask=asked("--ask", arguments.ask),
+            priors=weighted("--prior", arguments.prior),
         )
         kept_out = device.filtered(arguments.k, filters=filters) if arguments.show_filtered else None
     content: object = [pick.as_json() for pick in picks]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from p2p.prometheus import render as network_text
+from sdk import wishes
 from sdk.errors import NotConnected
 from sdk.filters import Filters
 from sdk.http_api.problems import Problem, disk_full
@@ -47,8 +48,19 @@ def export(me: Recommender, _call: Call) -> Json:
 def recommendations(me: Recommender, call: Call) -> Json:
     """Rank."""
     asked = {name: call.query[name] for name in _RANKING if name in call.query}
-    picks = me.recommend(filters=_filters(call), **asked)
+    picks = me.recommend(
+        filters=_filters(call),
+        ask=wishes.asked("ask", call.query.get("ask", ())),
+        priors=wishes.weighted("prior", call.query.get("prior", ())),
+        **asked,
+    )
     return {"recommendations": [pick.as_json() for pick in picks]}
+
+
+def steerable(me: Recommender, _call: Call) -> Json:
+    """Say what a ranking may be asked for."""
+    steering = me.steerable()
+    return {"asks": list(steering.asks), "priors": dict(steering.weights), "categories": list(steering.categories)}
 
 
 def filtered(me: Recommender, call: Call) -> Json:

@@ -15,7 +15,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from device_runtime import BundleError, BundleMissing, DeviceError, StoreInvalid, UnknownCategory
+from device_runtime import BundleError, BundleMissing, DeviceError, NotSteerable, StoreInvalid, UnknownCategory
 from device_runtime import UnknownItem as UnknownCatalogItem
 from p2p import P2PError
 from p2p.errors import TransportUnavailable
@@ -69,6 +69,7 @@ STATUS_OF_ERROR: Sequence[tuple[type[Exception], int, str]] = (
     (BundleError, 422, "bundle-refused"),
     (UnknownCatalogItem, 404, "unknown-item"),
     (UnknownCategory, 404, "unknown-category"),
+    (NotSteerable, 422, "not-steerable"),
     (StoreInvalid, 409, "models"),
     (DeviceError, 500, "model"),
     (TransportUnavailable, 503, "network-unavailable"),

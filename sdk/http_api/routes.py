@@ -8,7 +8,7 @@ from importlib.metadata import version
 from sdk.http_api import operations as do
 from sdk.http_api.openapi import describe
 from sdk.http_api.route import Call, Json, Parameter, Route, Schema
-from sdk.http_api.schemas import CATEGORY, COUNT, FLAG, ITEM, PEER, SHARE, TEXT, array, record, reference
+from sdk.http_api.schemas import CATEGORY, COUNT, FLAG, ITEM, PEER, SHARE, TEXT, WISH, array, record, reference
 from sdk.recommender import Recommender
 
 _UPDATE_PATIENCE_S = 600.0
@@ -103,10 +103,20 @@ _RANKING = (
             _query("exclude_seen", {**FLAG, "default": True}, "leave out items of the person's own history"),
             _query("diversity", _SHARE_OF, "how much difference from the items above counts"),
             _query("explore", _SHARE_OF, "share of the places that are given to items further down"),
+            _some("ask", WISH, "more or less than the model would give: NAME=VALUE, 0 to 1, such as novelty=0.9"),
+            _some("prior", WISH, "weight of an adapter head: NAME=WEIGHT, such as short=1 or taxonomy:Horror=2"),
             *_FILTERS,
         ),
         answer=reference("Recommendations"),
         problems=(404,),
+    ),
+    Route(
+        "GET",
+        "/v1/steerable",
+        "steerable",
+        "what `ask` and `prior` of the ranking may name, and the weights that priors have otherwise",
+        do.steerable,
+        answer=reference("Steerable"),
     ),
     Route(
         "GET",

@@ -62,6 +62,7 @@ COUNT: Schema = {"type": "integer", "minimum": 0}
 NUMBER: Schema = {"type": "number"}
 ITEM: Schema = {"type": "string", "minLength": 1, "maxLength": 255}
 CATEGORY: Schema = {"type": "string", "minLength": 1, "maxLength": 1024}
+WISH: Schema = {"type": "string", "pattern": "^.+=[^=]+$", "maxLength": 1100}
 HEX: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 PEER = HEX
 SOURCE: Schema = {"type": "string", "minLength": 1, "maxLength": 4096, "pattern": "^[^\\x00-\\x1f]+$"}
@@ -104,6 +105,14 @@ COMPONENTS: dict[str, Schema] = {
         description="ranks are places in the model's own list and in that of trusted peers, null where not listed",
     ),
     "Recommendations": record({"recommendations": array(reference("Recommendation"))}),
+    "Steerable": record(
+        {
+            "asks": array(TEXT),
+            "priors": {"type": "object", "additionalProperties": NUMBER},
+            "categories": array(TEXT),
+        },
+        description="all empty for a model that cannot be steered",
+    ),
     "Reasons": record({"reasons": array(reference("Reason"), minItems=1)}),
     "Filtered": record(
         {"item": TEXT, "title": TEXT, "kind": one_of(FilterKind), "text": TEXT, "peers": array(PEER)},

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from device_runtime import DeviceError
+from device_runtime import Ask, DeviceError, ModelRanker, Steering
 from p2p import P2PError
 from sdk import SDKError, SharingPolicy
 from sdk.http_api import HttpLimits
@@ -336,3 +336,40 @@ def test_every_status_of_every_operation_has_a_title() -> None:
     assert {status for route in ROUTES for status in route.statuses} <= set(TITLES)
     with pytest.raises(KeyError):
         Problem(418, "teapot", "").as_json()
+
+
+def test_what_a_request_asks_of_the_model_reaches_it(client, me, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[object, object]] = []
+
+    def ranked(self: ModelRanker, *_: object, ask: object, priors: object, **__: object) -> list[tuple[int, float]]:
+        told.append((ask, priors))
+        return [(3, -1.0)]
+
+    assert client.get("/v1/steerable").json() == {"asks": [], "priors": {}, "categories": []}
+    monkeypatch.setattr(
+        ModelRanker, "steering", property(lambda _: Steering(("novelty",), 5, ("short",), {"short": 0.5}, ("a=b",)))
+    )
+    monkeypatch.setattr(ModelRanker, "rank_rows", ranked)
+    assert client.get("/v1/steerable").json() == {"asks": ["novelty"], "priors": {"short": 0.5}, "categories": ["a=b"]}
+    params = [("ask", "novelty=0.9"), ("prior", "short=-1"), ("prior", "taxonomy:a=b=2.5")]
+    assert client.get("/v1/recommendations", params=params).status_code == 200
+    assert told == [(Ask(novelty=0.9), {"short": -1.0, "taxonomy:a=b": 2.5})]
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("ask=novelty=0.9", "not trained for any asks"),
+        ("prior=short=1", "no prior 'short'"),
+        ("ask=joy=0.9", "ask names one of"),
+        ("ask=novelty=much", "NAME=NUMBER"),
+        ("ask=novelty=nan", "from 0 to 1, got nan"),
+        ("ask=novelty", "ask"),
+        ("prior==1", "prior"),
+        ("prior=short=1&prior=short=2", "names 'short' twice"),
+    ],
+)
+def test_wishes_that_cannot_be_met_are_problems(client, query: str, says: str) -> None:
+    answer = client.get(f"/v1/recommendations?{query}")
+    assert answer.status_code == 422
+    assert says in answer.json()["detail"]
