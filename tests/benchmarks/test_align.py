@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.align import Outcome, _named, _row, table
+from benchmarks.align import Outcome, _named, _row, start_config, table
 from server_training.alignment.report import Measures
 from server_training.evaluation.ranking import Ranking
+from server_training.run_config import load_config
 
 LISTS = ("coverage@10", "novelty@10", "diversity@10", "miscalibration@10", "invalid@10")
 
@@ -39,3 +40,11 @@ def test_runs_are_named_by_their_data_set() -> None:
     assert _named("beauty=a,b") == ("beauty", [Path("a"), Path("b")])
     with pytest.raises(SystemExit, match="DATASET=RUN"):
         _named("beauty")
+
+
+def test_generative_starts_have_no_neighbours_and_others_are_as_shipped() -> None:
+    shipped = load_config("instruments")
+    generative = start_config("instruments", "autoregressive")
+    assert (generative.model.head, generative.items.neighbours, generative.model.width) == ("autoregressive", 0, 64)
+    assert start_config("instruments", "retrieval") == shipped
+    assert start_config("ml-100k", "parallel").items.neighbours == load_config("movielens-100k").items.neighbours
