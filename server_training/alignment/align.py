@@ -127,7 +127,7 @@ class Alignment:
         identity: str,
         prior: Neighbours | None = None,
     ) -> None:
-        self._config, self._folder, self._observer, self._split = config, folder, observer, split
+        self._config, self._folder, self._observer = config, folder, observer
         index = CodeIndex(catalog)
         first = Policy(start.model, start.features, index).eval().requires_grad_(False)
         self._policy = copy.deepcopy(first).requires_grad_(True)
@@ -158,7 +158,8 @@ class Alignment:
         self._optimizer = Optimizer(self._policy, rates, config.train.steps * config.train.updates)
         both = nn.ModuleDict({"policy": self._policy, "reference": self._reference})
         self._checkpoint = CheckpointFile(folder, both, self._optimizer, Processes())
-        self._scorer = ModelScorer(self._policy.model, catalog, split, Stage.VALID, self._policy.features)
+        self._judges = split.with_fewer_validated(config.train.validate_users, config.train.seed)
+        self._scorer = ModelScorer(self._policy.model, catalog, self._judges, Stage.VALID, self._policy.features)
         self._progress = Progress(identity)
         self._sums: dict[str, float] = {}
         self._began = time.process_time()
@@ -234,7 +235,7 @@ class Alignment:
     def _finish_round(self) -> None:
         p = self._progress
         self._policy.eval()
-        valid = evaluate_scores(self._scorer, self._split, stage=Stage.VALID).metrics
+        valid = evaluate_scores(self._scorer, self._judges, stage=Stage.VALID).metrics
         reached = valid[self._config.train.metric]
         better = reached > p.best
         if better:

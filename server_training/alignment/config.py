@@ -164,6 +164,8 @@ class StepsConfig:
         weight_decay: of AdamW.
         dropout: whether the model's dropout is on while it learns; lists are always drawn without.
         validate_every: steps between validations.
+        validate_users: people whose validation events choose, drawn by the seed; 0 for all. Fewer take less time, above
+            all with the autoregressive head, and choose less surely.
         patience: validations without a better metric after which it stops; 0 to never stop early.
         metric: of validation events, which chooses the weights that are kept.
         seed: equal seeds, data and settings give equal weights.
@@ -175,6 +177,7 @@ class StepsConfig:
     weight_decay: float = 0.0
     dropout: bool = True
     validate_every: int = 20
+    validate_users: int = 0
     patience: int = 3
     metric: Metric = "ndcg@10"
     seed: int = 0
@@ -188,7 +191,7 @@ class StepsConfig:
             ),
             *(
                 _within("train", name, getattr(self, name), getattr(self, name) >= 0, "at least 0")
-                for name in ("weight_decay", "patience", "seed")
+                for name in ("weight_decay", "patience", "seed", "validate_users")
             ),
             _within("train", "learning_rate", self.learning_rate, 0 < self.learning_rate < 1, "between 0 and 1"),
             _named("train", "metric", self.metric, get_args(Metric)),

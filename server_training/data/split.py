@@ -13,7 +13,7 @@ Compare numbers only on the same data and rule.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal, get_args
 
@@ -101,6 +101,14 @@ class Split:
     def history(self, user: int, stage: Stage) -> slice:
         """The events of a user, evaluated or not, that are known at a stage."""
         return slice(int(self.data.offsets[user]), int(self._held(stage).stops[user]))
+
+    def with_fewer_validated(self, most: int, seed: int) -> Split:
+        """The same division with at most `most` of its validation users, drawn by `seed`; all where `most` is 0."""
+        users = self._valid.users
+        if not 0 < most < len(users):
+            return self
+        kept = np.sort(np.random.default_rng(seed).choice(users, most, replace=False))
+        return replace(self, _valid=_HeldOut(self._valid.stops, kept))
 
     def train_events(self) -> NDArray[np.int64]:
         """Int64: the indices of all training events, user after user in time order."""

@@ -102,3 +102,18 @@ def test_settings_of_a_split_are_checked() -> None:
     for wrong in ({"rule": "random"}, {"valid_share": 0.0}, {"test_share": 1.0}, {"test_share": float("nan")}):
         with pytest.raises(ConfigInvalid):
             SplitConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_fewer_people_may_be_validated_and_nothing_else_changes() -> None:
+    split = leave_last_out(data_of([[(item, 10 * item) for item in range(4)] for _ in range(50)]))
+    fewer = split.with_fewer_validated(7, seed=1)
+    assert len(set(fewer.users(Stage.VALID).tolist())) == 7
+    assert set(fewer.users(Stage.VALID).tolist()) <= set(split.users(Stage.VALID).tolist())
+    assert (np.diff(fewer.users(Stage.VALID)) > 0).all()
+    assert fewer.users(Stage.VALID).tolist() == split.with_fewer_validated(7, seed=1).users(Stage.VALID).tolist()
+    assert fewer.users(Stage.VALID).tolist() != split.with_fewer_validated(7, seed=2).users(Stage.VALID).tolist()
+    assert fewer.targets(Stage.VALID).shape == (7,)
+    assert fewer.users(Stage.TEST).tolist() == split.users(Stage.TEST).tolist()
+    assert fewer.train_events().tolist() == split.train_events().tolist()
+    for most in (0, 50, 51):
+        assert split.with_fewer_validated(most, seed=1) is split
