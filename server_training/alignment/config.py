@@ -12,15 +12,16 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from device_runtime import MAX_NEIGHBOURS
 from server_training.errors import ConfigInvalid
 from server_training.run_config import CONFIGS
 
-ObjectiveName = Literal["dpo", "ipa", "softmax-dpo", "grpo", "rank-grpo", "likelihood"]
+ObjectiveName = Literal["dpo", "ipa", "softmax-dpo", "listwise", "grpo", "rank-grpo", "likelihood"]
 ReferenceName = Literal["start", "previous", "none"]
 Metric = Literal["ndcg@10", "recall@10"]
 
 ALIGN_CONFIGS = CONFIGS / "align"
-_NEEDS_REWARD = ("ipa", "grpo", "rank-grpo")
+_NEEDS_REWARD = ("ipa", "listwise", "grpo", "rank-grpo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class ObjectiveConfig:
 
     Attributes:
         name: which.
-        beta: of the DPO family, how fast a growing gap satisfies the loss.
+        beta: of the DPO family, how fast a growing gap satisfies the loss; of `listwise`, what a unit of KL costs.
         reference: what DPO compares with and KL holds back to: the model at the start, the one at the last validation
             (iterated), or none, for DPO without a reference.
         kl: weight of the KL from the policy to the reference.
@@ -119,6 +120,8 @@ class RewardConfig:
     Attributes:
         hit: 1 for what came next.
         rank: a penalty for wrong items by their rank, in lists with a hit.
+        collaborative: what goes with the history by the neighbours of items, in natural log-odds.
+        neighbours: how many each item has, for `collaborative`.
         learned: probability of a like by a model of logged feedback.
         novelty, diversity, calibration: of the list, whatever came next.
         horizon: events after the moment that `hit` counts.
@@ -127,6 +130,8 @@ class RewardConfig:
 
     hit: float = 1.0
     rank: float = 0.0
+    collaborative: float = 0.0
+    neighbours: int = 32
     learned: float = 0.0
     novelty: float = 0.0
     diversity: float = 0.0
@@ -137,7 +142,7 @@ class RewardConfig:
     @property
     def weights(self) -> dict[str, float]:
         """Weights other than 0, by name."""
-        names = ("hit", "rank", "learned", "novelty", "diversity", "calibration")
+        names = ("hit", "rank", "collaborative", "learned", "novelty", "diversity", "calibration")
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
     def problems(self) -> list[str]:
@@ -146,6 +151,13 @@ class RewardConfig:
             *(
                 _within("rewards", name, weight, 0 <= weight < float("inf"), "at least 0 and finite")
                 for name, weight in self.weights.items()
+            ),
+            _within(
+                "rewards",
+                "neighbours",
+                self.neighbours,
+                1 <= self.neighbours <= MAX_NEIGHBOURS,
+                f"1 to {MAX_NEIGHBOURS}",
             ),
             _within("rewards", "horizon", self.horizon, self.horizon >= 1, "at least 1"),
             _within("rewards", "decay", self.decay, 0 <= self.decay <= 1, "0 to 1"),

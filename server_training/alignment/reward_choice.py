@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from device_runtime import Catalog
+from device_runtime import Catalog, Neighbours
 from server_training.alignment.config import RewardConfig
 from server_training.alignment.policy import Policy, PolicyInputs
 from server_training.alignment.rewards import (
     Calibration,
     Categories,
+    Collaborative,
     Diversity,
     Feedback,
     Hit,
@@ -27,7 +28,9 @@ from server_training.alignment.rewards import (
 )
 from server_training.alignment.rewards.learned import labels, train_reward_model, validation_auc
 from server_training.data.split import Split, Stage
+from server_training.errors import ConfigInvalid
 from server_training.items.item_vectors import FeatureConfig, ItemFeatures
+from server_training.training.neighbours import find_neighbours
 from server_training.training.windows import Windows, catalog_rows, history_windows, training_windows
 
 _BATCH = 256
@@ -59,7 +62,7 @@ def chosen_rewards(config: RewardConfig, start: Policy, split: Split, catalog: C
         seed: of a learned reward.
 
     Raises:
-        ConfigInvalid: a learned reward cannot be had from these events.
+        ConfigInvalid: a learned or collaborative reward cannot be had from these events.
     """
     weights = config.weights
     measured: dict[str, float] = {}
@@ -69,6 +72,8 @@ def chosen_rewards(config: RewardConfig, start: Policy, split: Split, catalog: C
             parts[name] = (Hit(config.decay), weight)
         elif name == "rank":
             parts[name] = (RankPenalty(), weight)
+        elif name == "collaborative":
+            parts[name] = (Collaborative(_neighbours(split, catalog, config.neighbours)), weight)
         elif name == "novelty":
             parts[name] = (Novelty(training_counts(split, catalog)), weight)
         elif name == "diversity":
@@ -79,6 +84,13 @@ def chosen_rewards(config: RewardConfig, start: Policy, split: Split, catalog: C
             learned, measured["validation AUC"] = _learned(start, split, catalog, seed)
             parts[name] = (learned, weight)
     return ChosenRewards(WeightedRewards(parts), "learned" in weights, measured)
+
+
+def _neighbours(split: Split, catalog: Catalog, count: int) -> Neighbours:
+    found = find_neighbours(split, catalog, count)
+    if found is None:
+        raise ConfigInvalid("[rewards] collaborative needs items that people chose together; set its weight to 0")
+    return found
 
 
 def training_counts(split: Split, catalog: Catalog) -> Tensor:

@@ -46,5 +46,6 @@ def test_generative_starts_have_no_neighbours_and_others_are_as_shipped() -> Non
     shipped = load_config("instruments")
     generative = start_config("instruments", "autoregressive")
     assert (generative.model.head, generative.items.neighbours, generative.model.width) == ("autoregressive", 0, 64)
+    assert generative.train.epochs > shipped.train.epochs
     assert start_config("instruments", "retrieval") == shipped
     assert start_config("ml-100k", "parallel").items.neighbours == load_config("movielens-100k").items.neighbours

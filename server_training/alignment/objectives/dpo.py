@@ -40,7 +40,7 @@ class Dpo:
 
     def __call__(self, now: Tensor, rollout: Rollout) -> Tensor:
         """See `AlignmentObjective`."""
-        gaps = _gains(now, rollout, self.beta)
+        gaps = gains(now, rollout, self.beta)
         losses = -F.logsigmoid(_chosen(gaps, rollout) - gaps)
         return masked_mean(losses, _wrong(rollout)) * _right(rollout).flatten(1).any(dim=1)
 
@@ -61,7 +61,7 @@ class SelfHardDpo:
 
     def __call__(self, now: Tensor, rollout: Rollout) -> Tensor:
         """See `AlignmentObjective`."""
-        gaps = _gains(now, rollout, self.beta).flatten(1)
+        gaps = gains(now, rollout, self.beta).flatten(1)
         best, worst = _ends(rollout)
         losses = -F.logsigmoid(gaps.gather(1, best[:, None]) - gaps.gather(1, worst[:, None]))[:, 0]
         return losses * self.informative(rollout)
@@ -85,7 +85,7 @@ class SoftmaxDpo:
 
     def __call__(self, now: Tensor, rollout: Rollout) -> Tensor:
         """See `AlignmentObjective`."""
-        gaps = _gains(now, rollout, self.beta)
+        gaps = gains(now, rollout, self.beta)
         others = torch.where(_wrong(rollout), gaps - _chosen(gaps, rollout), -torch.inf).flatten(1)
         losses = torch.logsumexp(F.pad(others, (1, 0)), dim=1)  # the zero before them is the 1 inside the logarithm
         return losses * _has_both(rollout)
@@ -95,7 +95,7 @@ class SoftmaxDpo:
         return _has_both(rollout)
 
 
-def _gains(now: Tensor, rollout: Rollout, beta: float) -> Tensor:
+def gains(now: Tensor, rollout: Rollout, beta: float) -> Tensor:
     """Return g [P, M, K]: beta times the summed log-ratio of policy and reference."""
     return beta * (now - rollout.reference).sum(dim=-1)
 

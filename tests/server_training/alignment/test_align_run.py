@@ -174,6 +174,7 @@ def test_the_control_learns_what_training_minimised(runs: Callable[[str], Run]) 
         *(("retrieval", name) for name in shipped_alignments() if name != "tastes"),  # ring people like everything
         ("autoregressive", "grpo"),
         ("autoregressive", "rank-grpo"),
+        ("autoregressive", "listwise"),
     ],
 )
 def test_every_shipped_alignment_runs_and_keeps_the_best(

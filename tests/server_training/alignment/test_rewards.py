@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from device_runtime import Neighbours
 from server_training.alignment.rewards import (
     Calibration,
     Categories,
+    Collaborative,
     Diversity,
     Feedback,
     Hit,
@@ -45,6 +47,17 @@ def test_wrong_items_cost_by_their_rank_where_the_list_has_a_hit() -> None:
     total = 1 + 1 / math.log2(3) + 0.5
     torch.testing.assert_close(found[0, 0], torch.tensor([-1 / total, 0.0, -0.5 / total]))
     assert not found[0, 1].any()
+
+
+def test_what_goes_with_the_history_is_worth_its_neighbours_prior() -> None:
+    rows, strengths = np.array([[1], [2], [0], [0]]), np.array([[3.0], [1.0], [0.0], [2.0]])
+    neighbours = Neighbours.build(rows, strengths, half_life=1.0, weight=1.0)
+    history = np.array([[3, 0, 1]])
+    found = Collaborative(neighbours)(shown([[0, 1], [2, 3], [1, -1]], [2], history[0].tolist()))
+    prior = neighbours.prior(history)[0]
+    assert found[0].tolist() == [[prior[0], prior[1]], [prior[2], prior[3]], [prior[1], pytest.approx(prior[0])]]
+    assert prior[2] > 0  # a neighbour of what came last
+    assert prior[3] == 0  # nobody's
 
 
 def test_novelty_is_one_for_an_item_seen_once_and_less_for_popular_ones() -> None:
