@@ -8,13 +8,14 @@ back, so both sides end up equal. In a quiet network comparisons with random pee
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from p2p.gossip_config import GossipConfig
-from p2p.holdings import EVERYONE, Holdings, Interest, Selection, both, interest_of, read_interest
+from p2p.holdings import EVERYONE, Holdings, Interest, Selection, ShortNames, both, interest_of, read_interest
 from p2p.identity import PeerId
 from p2p.messages import (
     MAX_ENTRIES,
@@ -55,6 +56,7 @@ class _Peer:
         theirs: whose records it wants, as far as we know.
         may_tell: whether interests were not yet exchanged within this comparison.
         first_cells: size of the table that the next comparison begins with.
+        shared: what `wanted_by_both` returned last, by who asks, and the two interests that it follows from.
         last_difference: stands for its set and ours when they differed last; the same difference needs no answer.
     """
 
@@ -69,7 +71,16 @@ class _Peer:
     theirs: Interest = EVERYONE
     may_tell: bool = True
     first_cells: int = FIRST_CELLS
+    shared: dict[bool, tuple[Interest, Interest, bytes, ShortNames | None]] = field(default_factory=dict)
     last_difference: tuple[int, int] = (0, 0)
+
+    def wanted_by_both(self, mine: Interest, i_ask: bool) -> tuple[bytes, ShortNames | None]:
+        """Return what the peer and I both want, see `both`; worked out anew when one of us wants something else."""
+        asker, answerer = (mine, self.theirs) if i_ask else (self.theirs, mine)
+        known = self.shared.get(i_ask)
+        if known is None or known[0] is not asker or known[1] is not answerer:
+            self.shared[i_ask] = known = (asker, answerer, *both(asker, answerer))
+        return known[2:]
 
 
 class Comparing:
@@ -146,6 +157,19 @@ class Comparing:
             requests.append((peer, self._begin(state)))
         return requests
 
+    def due_at(self, now: float) -> float:
+        """Return when `due` has something to ask next, as far as is known now; infinity without peers."""
+        if self._has_moved(self._frontier()):
+            return now
+        regular = self._last_at + self._interval_s if self._peers else math.inf
+        gap_s = self._config.compare_gap_s
+        wanted = (
+            max(state.wanted_at, state.compared_at + gap_s)
+            for state in self._wanting.values()
+            if state.wanted_at is not None and not state.busy
+        )
+        return min(regular, min(wanted, default=math.inf))
+
     def _is_due(self, state: _Peer, now: float) -> bool:
         if state.busy or state.wanted_at is None:
             return False
@@ -162,7 +186,7 @@ class Comparing:
 
     def _table(self, state: _Peer) -> Compare:
         state.nonce = int(self._rng.integers(1 << 63))
-        digest, names = both(self._mine, state.theirs)
+        digest, names = state.wanted_by_both(self._mine, i_ask=True)
         cells = cells_of(self._holdings.select(names).ids, state.nonce, state.n_cells, self._toggle)
         return Compare(state.nonce, digest, cells.to_bytes())
 
@@ -223,12 +247,14 @@ class Comparing:
     def answer(self, peer: PeerId, asked: Compare, now: float) -> Comparison:
         """Answer a comparison, from the records of authors that both sides want."""
         state = self._peers.get(peer)
-        digest, names = both(state.theirs if state else EVERYONE, self._mine)
+        digest, names = state.wanted_by_both(self._mine, i_ask=False) if state else both(EVERYONE, self._mine)
         if digest != asked.interest:
             return UnknownInterest()
         ours = self._holdings.select(names)
+        table = cells_of(ours.ids, asked.nonce, len(asked.cells) // CELL_BYTES, self._toggle)
+        if table.to_bytes() == asked.cells:  # equal stores, as most are
+            return Entries(())
         theirs = Cells.from_bytes(asked.cells)
-        table = cells_of(ours.ids, asked.nonce, len(theirs), self._toggle)
         difference = peel(table.minus(theirs), asked.nonce, self._toggle)
         if difference is not None:
             if len(difference.theirs):
@@ -259,18 +285,23 @@ class Comparing:
 
     def _random(self, count: int) -> list[PeerId]:
         peers = list(self._peers)
-        chosen = self._rng.choice(len(peers), size=min(count, len(peers)), replace=False)
-        return [peers[int(index)] for index in chosen]
+        if count == 1 and peers:  # the usual case, a tenth of the time
+            return [peers[int(self._rng.integers(len(peers)))]]
+        return [peers[place] for place in self._rng.permutation(len(peers))[:count].tolist()]
+
+    def _has_moved(self, wanted: Collection[PeerId] | None) -> bool:
+        """Whether a frontier may be another than before: asked at every tick, and it seldom is."""
+        return self._authors is not None if wanted is None else wanted is not self._frozen
 
     def _refresh_interest(self) -> bool:
         """Take up a frontier that moved; return whether it did. Small drifts wait, for telling it costs bytes."""
         wanted = self._frontier()
-        if wanted is not None and wanted is self._frozen:  # asked at every tick, and it seldom moves
+        if not self._has_moved(wanted):
             return False
         self._frozen = wanted if isinstance(wanted, frozenset) else None
         if wanted is None:
-            moved, self._authors, self._mine = self._authors is not None, None, EVERYONE
-            return moved
+            self._authors, self._mine = None, EVERYONE
+            return True
         authors = frozenset(wanted) if len(wanted) <= MAX_INTEREST else frozenset(list(wanted)[:MAX_INTEREST])
         if self._authors is not None and len(authors ^ self._authors) <= _DRIFT * len(self._authors):
             return False

@@ -16,6 +16,7 @@ shut out for a while (`p2p.standing`).
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ from p2p.statement import Opener, Statement, open_statement
 from p2p.store import Entry, RecordStore
 
 _ALL = "all peers"
+_MOST_ASKED = 64
 _CELLS_A_MESSAGE = 64  # to peel a large table that somebody made up takes as long as many messages
 
 
@@ -89,7 +91,8 @@ class Gossip:
         self._untold: dict[PeerId, _Asked] = {}
         self.counters = Counters()
         self._intake = Intake(me, store, clock, self._config, self.counters, opener)
-        self._pulls = Pulls(self._intake.is_news, self._config.max_claims, self._config.max_tries, self._config.retry_s)
+        pace = self._config
+        self._pulls = Pulls(self._intake.is_news, pace.max_claims, pace.max_tries, pace.retry_s, pace.pull_gap_s)
         self._to_announce: deque[Entry] = deque()
         self._from_peer = Quota(self._config.messages)
         self._to_peer = Quota(self._config.served)
@@ -98,6 +101,7 @@ class Gossip:
         self._holdings = Holdings(store.entries())
         self._comparing = Comparing(self._holdings, frontier, rng, self._config, clock(), toggle)
         self._standings = Standings(self._config.standing)
+        self._asked: dict[bytes, messages.Request] = {}  # what the latest requests say, to be read but once
         store.pin(me)
 
     # -- peers -----------------------------------------------------------------------------------
@@ -185,7 +189,10 @@ class Gossip:
         except RecordInvalid:
             return False
         now = self._clock()
-        if not any(self._admit(author) > 0 for author, _, _ in announced.entries):
+        for author, _, _ in announced.entries:
+            if self._admit(author) > 0:
+                break
+        else:
             return False
         return self._relayed.allows(_ALL, now) and self._relayed_from.take(peer, now) and self._relayed.take(_ALL, now)
 
@@ -240,7 +247,7 @@ class Gossip:
         self.counters.received(data)
         if not data or peer not in self._peers:  # it declined, or it is gone meanwhile
             return self.on_request_failed(peer, request)
-        asked = messages.decode_request(request)
+        asked = self._said(request)
         try:
             effects = self._on_answer(peer, asked, data)
         except (RecordInvalid, ValueError) as error:
@@ -273,8 +280,11 @@ class Gossip:
     def on_request_failed(self, peer: PeerId, request: bytes) -> list[Effect]:
         """A peer did not answer; what is still wanted is asked again later."""
         self.counters.requests_failed += 1
-        self._ended(peer, messages.decode_request(request))
+        self._ended(peer, self._said(request))
         return []
+
+    def _said(self, request: bytes) -> messages.Request:
+        return self._asked.pop(request, None) or messages.decode_request(request)
 
     def _ended(self, peer: PeerId, asked: messages.Request) -> None:
         match asked:
@@ -295,9 +305,23 @@ class Gossip:
             if passed(now, asked.at, asked.wait_s):
                 asked.at, asked.wait_s = now, min(2 * asked.wait_s, self._config.anti_entropy_max_s)
                 effects.append(self._request(peer, AskOwn()))
-        if not self._pulls.idle:
-            effects.extend(effect for peer in self._peers for effect in self._pull(peer))
-        return effects
+        return effects + self.pull()
+
+    def pull(self) -> list[Effect]:
+        """Ask for what is lacking and was put off until now; `tick` does so too."""
+        return [effect for peer in self._pulls.due(self._clock()) for effect in self._pull(peer)]
+
+    def pulls_at(self) -> float:
+        """Return when `pull` has something to do next; infinity when there is nothing to pull."""
+        return self._pulls.due_at()
+
+    def due_at(self) -> float:
+        """Return when `tick` has something to do next, as far as is known now: until then it may be left out."""
+        now = self._clock()
+        if self._to_announce or any(peer in self._peers for peer in self._standings.shut_out(now)):
+            return now
+        own = min((asked.at + asked.wait_s for asked in self._untold.values()), default=math.inf)
+        return min(own, self._comparing.due_at(now), self._pulls.due_at())
 
     def _announcements(self) -> list[Effect]:
         if not self._peers:
@@ -321,7 +345,7 @@ class Gossip:
             return
         now = self._clock()
         for entry in entries:
-            if not self._intake.is_news(entry) or not self._intake.may_update(entry):
+            if not self._intake.is_wanted(entry):
                 continue  # a later comparison brings what has to wait
             welcome = self._admit(entry[0])
             if welcome <= 0 and entry[0] != self._me:
@@ -335,7 +359,7 @@ class Gossip:
 
     def _take(self, peer: PeerId, bodies: Iterable[bytes], asked: Iterable[PeerId]) -> list[Effect]:
         """Check and store records that came as the answer to a pull."""
-        claims = {author: self._pulls.claimed(peer, author) or (0, False) for author in asked}
+        claims = self._pulls.claimed(peer, asked)
         try:
             taken = self._intake.take(bodies, claims.keys())
         except StoreUnavailable:  # the disk is full, say: what was asked for is asked for again later
@@ -357,6 +381,9 @@ class Gossip:
     def _request(self, peer: PeerId, request: messages.Request) -> Effect:
         data = messages.encode(request)
         self.counters.sent(data)
+        if len(self._asked) >= _MOST_ASKED:
+            self._asked.clear()
+        self._asked[data] = request
         return Request(peer, data)
 
     def _welcome(self, peer: PeerId, data: bytes) -> bool:

@@ -18,6 +18,8 @@ class GossipConfig:
         anti_entropy_max_s: longest time between them.
         compare_gap_s: least time between two comparisons with the same peer.
         poke_after_s: time that push has before stores are compared because of news.
+        pull_gap_s: time between two pulls from one peer, in which announcements gather to be asked for together: at
+            first, and in a storm of them.
         retry_s: time before the second try to pull a record from a peer; it doubles with each.
         own_retry_s: time before the second question for the own version to a peer that has not answered; it doubles.
         max_tries: tries to pull an announced record from one peer.
@@ -38,6 +40,7 @@ class GossipConfig:
     anti_entropy_max_s: float = 600.0
     compare_gap_s: float = 0.5
     poke_after_s: float = 1.0
+    pull_gap_s: tuple[float, float] = (0.25, 2.0)
     retry_s: float = 0.25
     own_retry_s: float = 2.0
     max_tries: int = 10

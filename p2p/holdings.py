@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,11 @@ from p2p.messages import INTEREST_DIGEST_BYTES, SHORT_NAME_BYTES
 from p2p.reconcile import Ids
 from p2p.store import Entry
 
+_MOST_CHOSEN = 32
 ShortNames = NDArray[np.uint32]
 
 
+@lru_cache(maxsize=1024)  # many devices of one process hold the same records
 def entry_id(entry: Entry) -> int:
     """Return the 64-bit id of an entry."""
     author, version, digest = entry
@@ -28,6 +31,7 @@ def entry_id(entry: Entry) -> int:
     return int.from_bytes(hashlib.blake2b(content, digest_size=8, person=b"meritrec/entry").digest(), "little")
 
 
+@lru_cache(maxsize=1024)
 def short_name(author: PeerId) -> int:
     """Return the 32-bit name of an author."""
     digest = hashlib.blake2b(author, digest_size=SHORT_NAME_BYTES, person=b"meritrec/author").digest()
@@ -135,8 +139,13 @@ class Holdings:
         self._row: dict[PeerId, int] = {}
         self._entries: list[Entry] = []
         self._ids, self._names = np.empty(16, np.uint64), np.empty(16, np.uint32)
+        self._chosen: dict[int, tuple[ShortNames, NDArray[np.intp]]] = {}  # rows of interests, as long as rows stay
         for entry in entries:
             self.put(entry)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy needs: not what is found again."""
+        return {**self.__dict__, "_chosen": {}}
 
     def put(self, entry: Entry) -> None:
         """Take an author's entry in place of the one before."""
@@ -144,6 +153,7 @@ class Holdings:
         if row == len(self._entries):
             if row == len(self._ids):
                 self._ids, self._names = np.resize(self._ids, 2 * row), np.resize(self._names, 2 * row)
+            self._chosen.clear()
             self._entries.append(entry)
             self._names[row] = short_name(entry[0])
         self._entries[row], self._ids[row] = entry, entry_id(entry)
@@ -153,6 +163,7 @@ class Holdings:
         row = self._row.pop(author, None)
         if row is None:
             return
+        self._chosen.clear()
         last = self._entries.pop()
         if row < len(self._entries):
             end = len(self._entries)
@@ -164,4 +175,9 @@ class Holdings:
         ids, names = self._ids[: len(self._entries)], self._names[: len(self._entries)]
         if interest is None:
             return Selection(self._entries, ids)
-        return Selection(self._entries, ids, np.flatnonzero(_are_in(interest, names)))
+        known = self._chosen.get(id(interest))  # the array is kept, so no other one can have its id
+        if known is None:
+            if len(self._chosen) >= _MOST_CHOSEN:
+                self._chosen.clear()
+            self._chosen[id(interest)] = known = (interest, np.flatnonzero(_are_in(interest, names)))
+        return Selection(self._entries, ids, known[1])

@@ -6,7 +6,7 @@ Each refusal is counted by its reason; what was refused for good is not asked fo
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -72,24 +72,25 @@ class Intake:
 
     def is_news(self, entry: Entry) -> bool:
         """Return whether the store lacks a record that somebody says to have."""
-        author, version, digest = entry
-        known = self._store.entry(author)
-        if known is not None and (version < known[0] or (version, digest) == known or known[0] == EQUIVOCATED):
-            return False  # the same version with another digest is news: it may prove equivocation
-        refused_version, until = self._not_again.get(author, (0, 0.0))
-        return version > refused_version or self._clock() >= until
+        return self._is_news(entry, self._store.entry(entry[0]))
 
-    def may_update(self, entry: Entry) -> bool:
-        """Return whether the author's update rate allows this record; if not, that is counted."""
+    def is_wanted(self, entry: Entry) -> bool:
+        """Return whether a record is news, and the author's update rate allows it; if not that, it is counted."""
         author, version, _ = entry
-        if not self._is_update(author, version) or self._from_author.allows(author, self._clock()):
+        known = self._store.entry(author)
+        if not self._is_news(entry, known):
+            return False
+        if not _is_update(known, version) or self._from_author.allows(author, self._clock()):
             return True
         self._refuse(Rejected.RATE)
         return False
 
-    def _is_update(self, author: PeerId, version: int) -> bool:
-        known = self._store.entry(author)
-        return known is not None and known[0] < version < HANDED_OVER
+    def _is_news(self, entry: Entry, known: tuple[int, bytes] | None) -> bool:
+        author, version, digest = entry
+        if known is not None and (version < known[0] or (version, digest) == known or known[0] == EQUIVOCATED):
+            return False  # the same version with another digest is news: it may prove equivocation
+        refused = self._not_again.get(author)
+        return refused is None or version > refused[0] or self._clock() >= refused[1]
 
     # -- after it came ---------------------------------------------------------------------------
 
@@ -140,10 +141,10 @@ class Intake:
             records: for each author one record, or the two of a proof.
         """
         now, welcome = self._clock(), []
+        stated = Counter(signed.author for signed in records)
         for signed in records:
             author = signed.author
-            proof = sum(other.author == author for other in records) == 2
-            counts = self._is_update(author, signed.version) and not proof
+            counts = stated[author] < 2 and _is_update(self._store.entry(author), signed.version)
             if counts and not self._from_author.take(author, now):
                 self._refuse(Rejected.RATE)
             else:
@@ -177,11 +178,17 @@ class Intake:
         self._refused.append(reason)
 
 
-def _latest(records: Iterable[Statement]) -> list[Statement]:
+def _is_update(known: tuple[int, bytes] | None, version: int) -> bool:
+    return known is not None and known[0] < version < HANDED_OVER
+
+
+def _latest(records: Sequence[Statement]) -> Sequence[Statement]:
     """Return for each author two different records of one version, if there are such, or else the newest record.
 
     So whoever answers with an author's whole history, or one record many times, uses up one update and not all.
     """
+    if len({signed.author for signed in records}) == len(records):
+        return records  # one of each: the usual answer
     versions: dict[PeerId, dict[int, dict[bytes, Statement]]] = {}
     for signed in records:
         of_author = versions.setdefault(signed.author, {})

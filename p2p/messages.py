@@ -30,6 +30,7 @@ MAX_INTEREST = 12_000
 SHORT_NAME_BYTES = 4
 _LIMITS = {"max_array_len": 2 * MAX_BODIES, "max_str_len": 0, "max_map_len": 0, "max_ext_len": 0}
 _ROW_LIMITS = {**_LIMITS, "max_array_len": 3}
+_NOTHING = pack([VERSION, []])  # the usual answer to a comparison
 _ANNOUNCE, _ASK_OWN, _COMPARE, _ASK_BODIES, _TELL_INTEREST = range(5)
 
 
@@ -117,7 +118,7 @@ def encode(message: Announce | Request) -> bytes:
     """Return the wire form of an announcement or a request."""
     match message:
         case Announce(entries):
-            content: list[object] = [VERSION, _ANNOUNCE, [list(entry) for entry in entries]]
+            content: list[object] = [VERSION, _ANNOUNCE, entries]
         case AskOwn():
             content = [VERSION, _ASK_OWN]
         case Compare(nonce, interest, cells):
@@ -125,7 +126,7 @@ def encode(message: Announce | Request) -> bytes:
         case TellInterest(interest):
             content = [VERSION, _TELL_INTEREST, interest]
         case AskBodies(wanted):
-            content = [VERSION, _ASK_BODIES, [list(pair) for pair in wanted]]
+            content = [VERSION, _ASK_BODIES, wanted]
     return pack(content)
 
 
@@ -133,7 +134,7 @@ def encode_comparison(answer: Comparison) -> bytes:
     """Return the wire form of the answer to `Compare`."""
     match answer:
         case Entries(entries):
-            content: object = [list(entry) for entry in entries]
+            content: object = entries
         case MoreCells(n_cells):
             content = n_cells
         case UnknownInterest():
@@ -182,7 +183,7 @@ def decode_request(data: bytes) -> Request:
         case 3, [list() as wanted]:
             _need(len(wanted) <= MAX_BODIES and all(isinstance(pair, list) and len(pair) == 2 for pair in wanted))
             _need(all(is_key(a, PEER_ID_BYTES) and is_int(v, 1, EQUIVOCATED) for a, v in wanted))
-            return AskBodies(tuple((PeerId(a), v) for a, v in wanted))
+            return AskBodies(tuple(map(tuple, wanted)))
     raise RecordInvalid(Rejected.MALFORMED, f"no request of kind {kind!r} in protocol {VERSION}")
 
 
@@ -192,6 +193,8 @@ def decode_comparison(data: bytes) -> Comparison:
     Raises:
         RecordInvalid: it is malformed.
     """
+    if data == _NOTHING:
+        return Entries(())
     try:
         version, content = unpack_rows(data, _ROW_LIMITS, MAX_ENTRIES)
     except ValueError as error:

@@ -24,9 +24,13 @@ class Quota:
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
     def _level(self, key: Hashable, now: float) -> float:
-        level, at = self._buckets.get(key, (self._rate.burst, now))
-        # A clock that ran backwards must not drain or fill a bucket.
-        return min(self._rate.burst, level + max(0.0, now - at) * self._rate.per_s)
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            return self._rate.burst
+        level, at = bucket
+        if now > at:  # a clock that ran backwards must not drain or fill a bucket
+            level += (now - at) * self._rate.per_s
+        return min(self._rate.burst, level)
 
     def allows(self, key: Hashable, now: float, amount: float = 1.0) -> bool:
         """Return whether `take` would succeed."""
@@ -34,10 +38,11 @@ class Quota:
 
     def take(self, key: Hashable, now: float, amount: float = 1.0) -> bool:
         """Take tokens and return True, or leave the bucket alone and return False."""
-        level = self._level(key, now)
+        level, count = self._level(key, now), len(self._buckets)
         granted = amount <= level
         self._buckets[key] = (level - amount if granted else level, now)
-        self._buckets.move_to_end(key)
-        if len(self._buckets) > self._max_keys:
+        if len(self._buckets) == count:
+            self._buckets.move_to_end(key)
+        elif count >= self._max_keys:
             self._buckets.popitem(last=False)
         return granted

@@ -93,6 +93,11 @@ class Toggle(Protocol):
 
 def toggled(cells: Cells, ids: Ids, nonce: int, counts: NDArray[np.int64]) -> None:
     """Put ids into their cells, or take them out: xor does both. See `Toggle`."""
+    if len(cells) == 1:  # the usual question of two stores that are equal; every id is in the first cell
+        cells.ids[0] ^= np.bitwise_xor.reduce(ids)
+        cells.checks[0] ^= np.bitwise_xor.reduce(_checks(ids, nonce))
+        cells.counts[0] += counts.sum()
+        return
     state = mixed(ids ^ np.uint64(nonce) ^ PLACES)
     checks = _checks(ids, nonce)
     place = np.zeros(len(ids), np.int64)
@@ -111,12 +116,7 @@ def toggled(cells: Cells, ids: Ids, nonce: int, counts: NDArray[np.int64]) -> No
 def cells_of(ids: Ids, nonce: int, n_cells: int, toggle: Toggle = toggled) -> Cells:
     """Return the first `n_cells` cells of a set; ids must not repeat."""
     cells = Cells(np.zeros(n_cells, np.uint64), np.zeros(n_cells, np.uint32), np.zeros(n_cells, np.int64))
-    if n_cells > 1:
-        toggle(cells, ids, nonce, np.ones(len(ids), np.int64))
-    else:  # the usual question of two stores that are equal; every id is in the first cell
-        cells.ids[0] = np.bitwise_xor.reduce(ids)
-        cells.checks[0] = np.bitwise_xor.reduce(_checks(ids, nonce))
-        cells.counts[0] = len(ids)
+    toggle(cells, ids, nonce, np.ones(len(ids), np.int64))
     return cells
 
 

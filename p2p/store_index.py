@@ -48,7 +48,8 @@ class StoreIndex:
 
     def put(self, author: PeerId, held: Held, successor: PeerId | None) -> None:
         """Take an author's statement in place of the one before."""
-        self.drop(author)
+        if author in self.held:
+            self.drop(author)
         self.held[author] = held
         self.n_bytes += held.n_bytes
         self.last_place = max(self.last_place, held.place)

@@ -34,6 +34,7 @@ NEAR = 0.4
 like serves better than what far ones do, and a region of attackers gains (1 − α)/α at most: 1.5 times what reaches it
 instead of 5.7.
 """
+_MOST_PENDING = 256  # records; more of them are taken up at once, so that memory stays bounded
 LEVEL_WEIGHT = {1: 1.0, 2: 2.0, 3: 4.0}
 
 
@@ -120,6 +121,7 @@ class SocialGraph:
         self._view: SocialView | None = None
         self._hits: Mapping[Hashable, float] = {}
         self._successions = Successions()
+        self._pending: dict[PeerId, AdjacencyRecord] = {}  # in order of arrival; not in the graph yet
         self._own: tuple[Sequence[ItemOpinion], Sequence[Opinion], str] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -139,6 +141,7 @@ class SocialGraph:
                 self._take_self(*own)
 
     def _take_self(self, items: Sequence[ItemOpinion], said: Sequence[Opinion], namespace: str) -> None:
+        self._take_up()
         edges = {item_key(namespace, o.item): (o.level, o.day) for o in items[:64]}
         said = self.current(said)
         vouches = sorted((o for o in said if o.level > 0), key=lambda o: (-o.level, -o.at, o.peer))[:32]
@@ -149,12 +152,23 @@ class SocialGraph:
         self._view = None
 
     def set_record(self, record: AdjacencyRecord) -> None:
-        """Take the latest record of a peer; it replaces what the peer said before."""
+        """Take the latest record of a peer; it replaces what the peer said before.
+
+        Records wait until somebody looks: between two walks a hundred may come, and an author's newest one counts.
+        """
         if record.author == self._ego:
             return  # what I published is less than what I know of myself
         with self._lock:
-            self._graph.replace(record.author, self._edges_of(record))
+            self._pending.pop(record.author, None)
+            self._pending[record.author] = record
             self._view = None
+            if len(self._pending) >= _MOST_PENDING:
+                self._take_up()
+
+    def _take_up(self) -> None:
+        pending, self._pending = self._pending, {}
+        if pending:
+            self._graph.replace_many({author: self._edges_of(record) for author, record in pending.items()})
 
     def _edges_of(self, record: AdjacencyRecord) -> AuthorEdges:
         if not self._successions:
@@ -178,6 +192,7 @@ class SocialGraph:
     def drop(self, author: PeerId) -> None:
         """Forget a peer's record."""
         with self._lock:
+            self._pending.pop(author, None)
             self._graph.remove(author)
             self._view = None
 
@@ -185,6 +200,7 @@ class SocialGraph:
         """Return both rankings, walking again only if something changed."""
         with self._lock:
             if self._view is None:
+                self._take_up()
                 peers = self._walks.ranking()
                 config = self._config
                 items = rank_items(
@@ -206,6 +222,7 @@ class SocialGraph:
         """Walk over the peers again, if something changed, so that `hits` and `visited` are up to date."""
         with self._lock:
             if self._view is None:
+                self._take_up()
                 self._hits = self._walks.ranking().hits()
 
     def hits(self, peer: PeerId) -> float:

@@ -37,6 +37,13 @@ class KeyTable:
             self.keys.append(key)
         return number
 
-    def numbers(self, keys: Iterable[Hashable], count: int) -> Ints:
-        """int64 [count]: the numbers of `count` keys, new ones included."""
-        return np.fromiter(map(self.number, keys), dtype=np.int64, count=count)
+    def numbers(self, keys: Iterable[Hashable]) -> Ints:
+        """int64 [keys]: the numbers of keys, new ones included."""
+        keys = list(keys)
+        found = list(map(self._number.get, keys))
+        if None in found:
+            new = dict.fromkeys(key for key, number in zip(keys, found, strict=True) if number is None)
+            self._number.update(zip(new, range(len(self.keys), len(self.keys) + len(new)), strict=True))
+            self.keys.extend(new)
+            found = list(map(self._number.get, keys))
+        return np.array(found, dtype=np.int64)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trust.rows import Floats, Ints, ranges
+from trust.rows import Floats, Ints, all_cumulative, all_shares, ranges
 
 _FIRST_ENTRIES = 256
 _FIRST_ROWS = 16
@@ -76,20 +76,44 @@ class RowStore:
         stop = start + self.pointers.length[row]
         return tuple(array[start:stop] for array in self.arrays)
 
+    def lengths(self, rows: Ints) -> Ints:
+        """int64 [rows]: how many entries rows have; 0 for a row that was never put."""
+        known = rows < len(self.pointers.length)
+        lengths: Ints = np.where(known, self.pointers.length[np.where(known, rows, 0)], 0)
+        return lengths
+
     def put(self, row: int, *values: Array) -> None:
         """Replace one row."""
-        self.pointers = self.pointers.grown(row + 1)
         count = len(values[0])
-        self.entries += count - int(self.pointers.length[row])
-        self.pointers.length[row] = 0
+        self._make_way(row, row + 1, count)
+        self.pointers.start[row], self.pointers.length[row] = self._append(values, count), count
+
+    def put_many(self, rows: Ints, bounds: Ints, *values: Array) -> None:
+        """Replace several rows.
+
+        Args:
+            rows: int64 [replaced], each once.
+            bounds: int64 [replaced + 1], where each one's entries begin among the values, and the last ends.
+            values: one array per array of the store.
+        """
+        count = len(values[0])
+        self._make_way(rows, int(rows.max(initial=-1)) + 1, count)
+        self.pointers.start[rows] = self._append(values, count) + bounds[:-1]
+        self.pointers.length[rows] = np.diff(bounds)
+
+    def _make_way(self, rows: int | Ints, most: int, count: int) -> None:
+        """Forget the entries of rows, all below `most`, that are replaced by so many new ones."""
+        self.pointers = self.pointers.grown(most)
+        self.entries += count - int(self.pointers.length[rows].sum())
+        self.pointers.length[rows] = 0
         if self._used + count > len(self.arrays[0]):
             self._compact(count)
-        pointers = self.pointers
-        start, stop = self._used, self._used + count
+
+    def _append(self, values: tuple[Array, ...], count: int) -> int:
+        start, self._used = self._used, self._used + count
         for array, value in zip(self.arrays, values, strict=True):
-            array[start:stop] = value
-        pointers.start[row], pointers.length[row] = start, count
-        self._used = stop
+            array[start : self._used] = value
+        return start
 
     def load(self, pointers: RowPointers, *arrays: Array) -> None:
         """Take a whole set of rows, each lying behind the one before, in place of all there are."""
@@ -160,6 +184,11 @@ class TrustRows(RowStore):
         """Put a row, shares worked out."""
         shares = row_shares(weights)
         self.put(row, columns, weights, shares, row_cumulative(shares))
+
+    def state_many(self, rows: Ints, bounds: Ints, columns: Ints, weights: Floats) -> None:
+        """Put several rows, shares worked out; arguments as for `put_many`."""
+        shares = all_shares(weights, bounds)
+        self.put_many(rows, bounds, columns, weights, shares, all_cumulative(shares, bounds))
 
     def states(self, row: int, columns: Ints, weights: Floats) -> bool:
         """Whether a row says just this."""

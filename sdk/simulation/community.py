@@ -68,7 +68,7 @@ class Community:
         self.home = _homes(course, self._hosts, scenario.network.communities)
         self._world = course.world(0)
         self._latest: dict[int, SignedRecord] = {}
-        self.shard = Shard(scenario.network, scenario.seed, self.home, number, _sides(scenario, course.people))
+        self.shard = Shard(scenario.network, scenario.seed, _sides(scenario, course.people))
         mine = [author for author in self._present() if self.home[author] == number]
         # An eclipse takes every connection of its victims, also those that others would open to them.
         self._surrounded = {person: self._hosts[place] for person, place in course.adversaries.surrounded()}
@@ -108,6 +108,7 @@ class Community:
         start = START + day * DAY_S
         for author, device in self._devices.items():
             device.misbehaviour = world.attackers.misbehaviour.get(author)
+            self.shard.perform(author, ())  # what it does from now on may be more than what it slept through
             if author < self._course.people:
                 stated = world.stated_by(author)
                 assert stated is not None
@@ -159,6 +160,7 @@ class Community:
         for author, device in self._devices.items():
             if author < self._course.people and self.shard.present[author].online:
                 device.look_around()
+                self.shard.perform(author, ())  # it may want other records now
 
     # -- looking ---------------------------------------------------------------------------------
 

@@ -39,6 +39,11 @@ def _kernel() -> Callable[..., None] | None:
         most = len(cell_ids)
         for row in range(len(ids)):
             check = np.uint32(mix(ids[row] ^ nonce ^ CHECKS) >> np.uint64(32))
+            if most == 1:  # no other cell to be found
+                cell_ids[0] ^= ids[row]
+                cell_checks[0] ^= check
+                cell_counts[0] += counts[row]
+                continue
             state = mix(ids[row] ^ nonce ^ PLACES)
             place = 0
             while place < most:

@@ -5,13 +5,15 @@ stopped between two events, copied, and continued elsewhere with the same result
 community leave through `outbox`; the engine delivers them at the next multiple of the batch.
 
 A connection is made by a greeting and its answer; who goes away says so, as a closing socket does, and what is sent to
-it afterwards is lost. A broadcast floods: each device passes it on once, as gossipsub does in its mesh.
+it afterwards is lost. A broadcast floods: each device passes it on once, as gossipsub does in its mesh. Nothing is
+queued that could change nothing: a copy of a broadcast that arrives after another is counted when it is sent, one timer
+per device stands for all answers that it awaits, and a device with nothing to do does not tick.
 """
 
 from __future__ import annotations
 
-import hashlib
 import heapq
+import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -25,6 +27,7 @@ from sdk.simulation.scenario import NetworkConfig
 START = 1_700_006_400.0  # virtual Unix seconds at which every simulation begins: on the hour
 _TIMEOUT_S = 10.0
 _SETTLED_S = 60.0  # a device that came online publishes what is new when its peers had time to tell its own version
+_NEVER = float("inf")
 _REMEMBERED_S = 120.0  # for how long a broadcast is recognised when it comes again, as in gossipsub
 
 
@@ -52,28 +55,60 @@ class Present:
     """A device that is there, and its side of the network.
 
     Attributes:
-        device: the device.
+        device, number: the device, and which it is.
         online: whether it is reachable.
-        session: counts the times that it came online; what was to happen in an earlier one does not.
         wanted: numbers of those whom it connects to.
         connected: numbers of those whom it is connected to.
-        asked: requests that await an answer, by number: whom, and what.
-        seen: hashes of broadcasts that came, those of the time before last as well.
+        asked: requests that await an answer, by number: whom, what, and until when; in the order of that time.
+        timed: whether a timer for them runs.
+        ticks_from: when the first tick of this session is; the others follow at whole multiples of `tick_s`.
+        ticks_at: when the next tick is.
+        pulls_at: when the next pull is that was put off; infinity when none was.
         draw: of latencies and losses.
     """
 
+    __slots__ = (
+        "asked",
+        "connected",
+        "device",
+        "draw",
+        "number",
+        "online",
+        "order",
+        "pulls_at",
+        "requests",
+        "ticks_at",
+        "ticks_from",
+        "timed",
+        "wanted",
+    )
+
     def __init__(self, device: Device, wanted: Sequence[int], seed: int) -> None:
-        self.device = device
+        self.device, self.number = device, device.number
         self.online = False
-        self.session = 0
         self.wanted = tuple(wanted)
         self.connected: dict[int, None] = {}
-        self.asked: dict[int, tuple[int, bytes]] = {}
+        self.asked: dict[int, tuple[int, bytes, float]] = {}
+        self.timed = False
+        self.ticks_from = self.ticks_at = self.pulls_at = _NEVER
         self.requests = 0
         self.order = 0
-        self.seen: tuple[set[int], set[int]] = (set(), set())
-        self.seen_since = 0.0
         self.draw = random.Random(f"{seed}/{device.number}")
+
+
+class Spread:
+    """A broadcast on its way through one community.
+
+    Attributes:
+        data: what it says.
+        at: when it first comes to each device, by number; minus infinity where it has come, infinity where it will not.
+    """
+
+    __slots__ = ("at", "data")
+
+    def __init__(self, data: bytes, devices: int) -> None:
+        self.data = data
+        self.at = [_NEVER] * devices
 
 
 class Shard:
@@ -82,19 +117,19 @@ class Shard:
     Args:
         network: how links behave.
         seed: of the scenario.
-        home: community of each device by number.
-        number: of this community.
         apart: numbers of devices on the smaller side of each partition.
     """
 
-    def __init__(
-        self, network: NetworkConfig, seed: int, home: Sequence[int], number: int, apart: Sequence[frozenset[int]]
-    ) -> None:
-        self._network, self._seed, self._home, self._number, self._apart = network, seed, home, number, apart
+    def __init__(self, network: NetworkConfig, seed: int, apart: Sequence[frozenset[int]]) -> None:
+        self._network, self._seed, self._apart = network, seed, apart
         self._latency = (network.latency_ms[0] / 1e3, (network.latency_ms[1] - network.latency_ms[0]) / 1e3)
+        self._can_lose = bool(network.loss or apart)
         self._events: list[Event] = []
         self.now = START
         self.present: dict[int, Present] = {}
+        self._most = 0  # above the number of every device here
+        self._spreads: tuple[dict[bytes, Spread], dict[bytes, Spread]] = ({}, {})  # of the time before last as well
+        self._forgot_at = START
         self.outbox: list[Event] = []
         self.sent: Counter[int] = Counter()
         self.received: Counter[int] = Counter()
@@ -108,13 +143,14 @@ class Shard:
         """Add a device that comes online at a time."""
         present = Present(device, wanted, self._seed)
         self.present[device.number] = present
+        self._most = max(self._most, device.number + 1)
         self._later(present, joins_at - self.now, device.number, "join", None)
 
     # -- time ------------------------------------------------------------------------------------
 
     def next_time(self) -> float:
         """Return when something happens next; infinity if nothing will."""
-        return self._events[0].at if self._events else float("inf")
+        return self._events[0].at if self._events else _NEVER
 
     def deliver(self, events: Iterable[Event], earliest: float) -> None:
         """Take messages of other communities; none happens before `earliest`."""
@@ -123,11 +159,10 @@ class Shard:
 
     def run(self, until: float) -> None:
         """Let everything happen that happens before `until`."""
-        while self._events and self._events[0].at < until:
-            event = heapq.heappop(self._events)
-            self.now = event.at
-            present = self.present[event.target]
-            _HANDLERS[event.kind](self, present, event.cause, event.data)
+        events, everyone = self._events, self.present
+        while events and events[0][0] < until:
+            self.now, cause, _, target, kind, data = heapq.heappop(events)
+            _HANDLERS[kind](self, everyone[target], cause, data)
         self.now = until
 
     def publish_at(self, number: int, at: float) -> None:
@@ -140,24 +175,31 @@ class Shard:
 
     def _later(self, cause: Present, delay_s: float, target: int, kind: str, data: Any) -> None:
         cause.order += 1
-        event = Event(self.now + max(0.0, delay_s), cause.device.number, cause.order, target, kind, data)
-        if self._home[target] == self._number:
+        event = Event(self.now + max(0.0, delay_s), cause.number, cause.order, target, kind, data)
+        if target in self.present:
             heapq.heappush(self._events, event)
         else:
             self.outbox.append(event)
 
+    def _at(self, present: Present, at: float, kind: str, data: Any = None) -> None:
+        """Let something happen to a device of its own accord; at the earliest now."""
+        present.order += 1
+        number, at = present.number, max(self.now, at)
+        heapq.heappush(self._events, Event(at, number, present.order, number, kind, data))
+
     # -- messages --------------------------------------------------------------------------------
 
     def _send(self, source: Present, target: int, kind: str, data: Any, size: int) -> None:
-        self.sent[source.device.number] += size
-        if self._apart and self._is_cut(source.device.number, target):
+        self.sent[source.number] += size
+        if not (self._can_lose and self._loses(source, target)):
+            self._later(source, self._latency_of(source), target, kind, data)
+
+    def _loses(self, source: Present, target: int) -> bool:
+        is_cut = self._apart and self._is_cut(source.number, target)
+        if is_cut or (self._network.loss and source.draw.random() < self._network.loss):
             self.lost += 1
-            return
-        if self._network.loss and source.draw.random() < self._network.loss:
-            self.lost += 1
-            return
-        delay = self._latency[0] + self._latency[1] * source.draw.random()
-        self._later(source, delay, target, kind, data)
+            return True
+        return False
 
     def _is_cut(self, one: int, other: int) -> bool:
         hour = (self.now - START) / 3600.0
@@ -169,42 +211,105 @@ class Shard:
     def _perform(self, present: Present, effects: Iterable[Effect]) -> None:
         for effect in effects:
             match effect:
-                case Broadcast(data):
-                    name = fingerprint(data)
-                    self._first_time(present, name)
-                    self._flood(present, name, data, but=-1)
                 case Request(peer, data):
                     self._ask(present, present.device.number_of(peer), data)
                 case Changed(authors):
                     present.device.take(authors)
+                case Broadcast(data):
+                    self._broadcast(present, data)
                 case Disconnect(peer):
                     self._hang_up(present, present.device.number_of(peer))
+        self._rouse(present)
 
-    def _flood(self, present: Present, name: int, data: bytes, but: int) -> None:
-        named, size = (name, data), len(data)
+    def _broadcast(self, present: Present, data: bytes) -> None:
+        spread = self._spread_of(data)
+        spread.at[present.number] = -_NEVER
+        self._flood(present, spread, but=-1)
+
+    def _spread_of(self, data: bytes) -> Spread:
+        """Return what became of a broadcast here so far; it is recognised for as long as gossipsub remembers one."""
+        if self.now - self._forgot_at > _REMEMBERED_S:
+            self._spreads, self._forgot_at = ({}, self._spreads[0]), self.now
+        latest, before = self._spreads
+        spread = latest.get(data) or before.get(data)
+        if spread is None:
+            latest[data] = spread = Spread(data, self._most)
+        return spread
+
+    def _flood(self, present: Present, spread: Spread, but: int) -> None:
+        """Send a broadcast to all whom a device is connected to, but one.
+
+        Whoever has it already, or will before, gets nothing queued but counted: a copy of it would change nothing.
+        Should the earlier copy be lost because its sender hangs up meanwhile, a comparison of stores makes up for it.
+        """
+        number, size, comes_at = present.number, len(spread.data), spread.at
         for target in present.connected:
-            if target != but:
-                self._send(present, target, "cast", named, size)
+            if target == but:
+                continue
+            self.sent[number] += size
+            if self._can_lose and self._loses(present, target):
+                continue
+            if target not in self.present:
+                self._later(present, self._latency_of(present), target, "arrival", spread.data)
+                continue
+            if comes_at[target] > self.now:  # it is not there yet
+                delay_s = self._latency_of(present)
+                if self.now + delay_s < comes_at[target]:
+                    comes_at[target] = self.now + delay_s
+                    self._later(present, delay_s, target, "cast", spread)
+                    continue
+            other = self.present[target]
+            if other.online and number in other.connected:
+                self.received[target] += size
 
-    def _first_time(self, present: Present, name: int) -> bool:
-        if self.now - present.seen_since > _REMEMBERED_S:
-            present.seen, present.seen_since = (set(), present.seen[0]), self.now
-        if name in present.seen[0] or name in present.seen[1]:
-            return False
-        present.seen[0].add(name)
-        return True
+    def _latency_of(self, source: Present) -> float:
+        return self._latency[0] + self._latency[1] * source.draw.random()
 
     def _ask(self, present: Present, target: int, data: bytes) -> None:
         present.requests += 1
-        present.asked[present.requests] = (target, data)
+        until = self.now + _TIMEOUT_S
+        present.asked[present.requests] = (target, data, until)
         self._send(present, target, "ask", (present.requests, data), len(data))
-        self._later(present, _TIMEOUT_S, present.device.number, "late", present.requests)
+        if not present.timed:
+            present.timed = True
+            self._at(present, until, "late")
 
     def _hang_up(self, present: Present, target: int) -> None:
         if target in present.connected:
             del present.connected[target]
             self._send(present, target, "bye", None, 0)
             self._perform(present, present.device.core.on_peer_gone(present.device.peer_of(target)))
+
+    # -- rest ------------------------------------------------------------------------------------
+
+    def _rouse(self, present: Present) -> None:
+        """See to it that a device ticks, and pulls what it put off, when there is something to do; it may be asleep."""
+        if not present.online:
+            return
+        pulls_at = max(self.now, present.device.core.pulls_at())
+        if pulls_at < present.pulls_at:
+            present.pulls_at = pulls_at
+            self._at(present, pulls_at, "pull")
+        if present.ticks_at > self.now + self._network.tick_s:
+            self._tick_at(present, self._needed_at(present))
+
+    def _needed_at(self, present: Present) -> float:
+        """Return from when on a tick has something to do."""
+        if present.device.misbehaviour == "flood" or any(other not in present.connected for other in present.wanted):
+            return self.now
+        return present.device.core.due_at()
+
+    def _tick_at(self, present: Present, needed_at: float) -> None:
+        """Let a device tick at its first time from then on, unless it does so earlier."""
+        if needed_at == _NEVER:
+            return
+        tick_s, since = self._network.tick_s, max(self.now, needed_at) - present.ticks_from
+        at = present.ticks_from + tick_s * max(0, math.ceil(since / tick_s))
+        if at <= self.now:
+            at += tick_s
+        if at < present.ticks_at:
+            present.ticks_at = at
+            self._at(present, at, "tick")
 
     # -- what happens ----------------------------------------------------------------------------
 
@@ -213,16 +318,16 @@ class Shard:
         if present.online:
             return
         present.online = True
-        present.session += 1
         for target in present.wanted:
             self._send(present, target, "hello", None, 0)
-        first = self._network.tick_s * present.draw.random()  # not everyone at once
-        self._later(present, first, present.device.number, "tick", present.session)
-        self._later(present, _SETTLED_S, present.device.number, "publish", None)
+        # Not everyone at once; the first tick finds out who lost the greeting.
+        present.ticks_from = present.ticks_at = self.now + self._network.tick_s * present.draw.random()
+        self._at(present, present.ticks_at, "tick")
+        self._later(present, _SETTLED_S, present.number, "publish", None)
         if self._network.online < 1.0:
             away = self._network.session_h * 3600.0
             stay = away * self._network.online / (1.0 - self._network.online)
-            self._later(present, present.draw.expovariate(1.0 / stay), present.device.number, "leave", None)
+            self._later(present, present.draw.expovariate(1.0 / stay), present.number, "leave", None)
 
     def _on_publish(self, present: Present, cause: int, data: object) -> None:
         del cause, data
@@ -235,20 +340,27 @@ class Shard:
         for target in list(present.connected):
             self._hang_up(present, target)
         present.asked.clear()
+        present.ticks_at = present.pulls_at = _NEVER
         away = present.draw.expovariate(1.0 / (self._network.session_h * 3600.0))
-        self._later(present, away, present.device.number, "join", None)
+        self._later(present, away, present.number, "join", None)
 
-    def _on_tick(self, present: Present, cause: int, data: int) -> None:
-        del cause
-        if not present.online or data != present.session:
+    def _on_tick(self, present: Present, cause: int, data: object) -> None:
+        del cause, data
+        if self.now != present.ticks_at:  # it was put forward, or the device is away
             return
+        present.ticks_at = _NEVER
         self._perform(present, present.device.core.tick())
         for garbage in present.device.garbage():
-            self._flood(present, fingerprint(garbage), garbage, but=-1)
+            self._broadcast(present, garbage)
         for target in present.wanted:  # whoever was away, or lost the greeting, is tried again
             if target not in present.connected:
                 self._send(present, target, "hello", None, 0)
-        self._later(present, self._network.tick_s, present.device.number, "tick", present.session)
+
+    def _on_pull(self, present: Present, cause: int, data: object) -> None:
+        del cause, data
+        if self.now == present.pulls_at:
+            present.pulls_at = _NEVER
+            self._perform(present, present.device.core.pull())
 
     def _on_hello(self, present: Present, cause: int, data: object) -> None:
         del data
@@ -272,46 +384,61 @@ class Shard:
             del present.connected[cause]
             self._perform(present, present.device.core.on_peer_gone(present.device.peer_of(cause)))
 
-    def _on_cast(self, present: Present, cause: int, named: tuple[int, bytes]) -> None:
-        name, data = named
+    def _on_cast(self, present: Present, cause: int, spread: Spread) -> None:
+        """A broadcast comes from a device of this community."""
+        number, data = present.number, spread.data
         if not present.online or cause not in present.connected:
+            if spread.at[number] == self.now:
+                spread.at[number] = _NEVER  # whoever has another copy may bring it
             return
-        self.received[present.device.number] += len(data)
-        if not self._first_time(present, name):
+        self.received[number] += len(data)
+        if spread.at[number] == -_NEVER:
             return
-        peer = present.device.peer_of(cause)
-        self._perform(present, present.device.core.on_broadcast(peer, data))
+        spread.at[number] = -_NEVER
+        self._perform(present, present.device.core.on_broadcast(present.device.peer_of(cause), data))
         if present.device.relays(cause, data):
-            self._flood(present, name, data, but=cause)
+            self._flood(present, spread, but=cause)
+
+    def _on_arrival(self, present: Present, cause: int, data: bytes) -> None:
+        """A broadcast comes from another community."""
+        self._on_cast(present, cause, self._spread_of(data))
 
     def _on_ask(self, present: Present, cause: int, data: tuple[int, bytes]) -> None:
         request, question = data
         if present.online and cause in present.connected:
-            self.received[present.device.number] += len(question)
+            self.received[present.number] += len(question)
             answer = present.device.answer(cause, question)
             self._send(present, cause, "answer", (request, answer), len(answer))
+            self._rouse(present)
 
     def _on_answer(self, present: Present, cause: int, data: tuple[int, bytes]) -> None:
         request, answer = data
         if present.online and request in present.asked:
-            _, question = present.asked.pop(request)
-            self.received[present.device.number] += len(answer)
+            _, question, _ = present.asked.pop(request)
+            self.received[present.number] += len(answer)
             peer = present.device.peer_of(cause)
             self._perform(present, present.device.core.on_response(peer, question, answer))
 
-    def _on_late(self, present: Present, cause: int, data: int) -> None:
-        del cause
-        if data in present.asked:
-            target, question = present.asked.pop(data)
+    def _on_late(self, present: Present, cause: int, data: object) -> None:
+        """Give up the requests whose time is over, and wait for the next one's."""
+        del cause, data
+        while present.asked:
+            request, (target, question, until) = next(iter(present.asked.items()))
+            if until > self.now:
+                self._at(present, until, "late")
+                return
+            del present.asked[request]
             self._perform(present, present.device.core.on_request_failed(present.device.peer_of(target), question))
-
-
-def fingerprint(data: bytes) -> int:
-    """Name a broadcast; the same in every process, as `hash` is not."""
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+        present.timed = False
 
 
 _HANDLERS: dict[str, Any] = {
     name.removeprefix("_on_"): getattr(Shard, name)
-    for name in ("_on_join", "_on_leave", "_on_tick", "_on_hello", "_on_welcome", "_on_bye", "_on_cast", "_on_ask")
-} | {"answer": Shard._on_answer, "late": Shard._on_late, "publish": Shard._on_publish}
+    for name in ("_on_join", "_on_leave", "_on_tick", "_on_hello", "_on_welcome", "_on_bye", "_on_cast", "_on_arrival")
+} | {
+    "answer": Shard._on_answer,
+    "ask": Shard._on_ask,
+    "late": Shard._on_late,
+    "publish": Shard._on_publish,
+    "pull": Shard._on_pull,
+}

@@ -46,7 +46,7 @@ class Lab:
             self.store,
             lambda: self.now,
             np.random.default_rng(0),
-            replace(GossipConfig(), **config),  # type: ignore[arg-type]
+            replace(GossipConfig(pull_gap_s=(0.0, 0.0)), **config),  # type: ignore[arg-type]
             lambda author: self.welcome.get(author, 1.0),
             lambda: frontier,
         )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from p2p import messages
-from p2p.effects import Broadcast, Request
+from p2p.effects import Broadcast, Effect, Request
 from p2p.errors import RecordInvalid, Rejected
 from p2p.handover import sign_hand_over
 from p2p.identity import Identity
@@ -318,3 +320,43 @@ def test_my_version_survives_a_restart() -> None:
     store = RecordStore(":memory:")
     Lab(store).core.publish(record(ME, 4))
     assert Lab(store).core.next_version() == 5
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.integers(0, 7), min_size=40, max_size=120))
+def test_a_tick_that_is_not_due_does_nothing(turns: list[int]) -> None:
+    lab = Lab(pull_gap_s=(0.25, 2.0))
+    waiting: list[Request] = []
+    dues, sizes = set(), set()
+
+    def note(effects: list[Effect]) -> None:
+        waiting.extend(effect for effect in effects if isinstance(effect, Request))
+
+    note(lab.meet())
+    for version, turn in enumerate(turns, 1):
+        lab.now += (0.1, 0.3, 1.0, 20.0)[turn % 4]
+        is_due = lab.core.due_at() <= lab.now
+        assert lab.core.due_at() <= lab.core.pulls_at()
+        effects = lab.core.tick()
+        assert is_due or effects == []
+        dues.add(is_due)
+        sizes.add(len(effects))
+        note(effects)
+        if turn == 1:
+            note(lab.announce(entry(record(ANN, version))))
+        elif turn == 2:
+            note(lab.meet(OTHER))
+        elif turn == 3:
+            lab.core.publish(record(ME, max(version, lab.core.next_version())))
+        elif turn == 4:
+            lab.core.on_request(PEER.peer_id, compare(record(BEN, 1)))
+        elif turn == 5:
+            lab.core.on_peer_gone(OTHER.peer_id)
+        elif waiting:
+            request = waiting.pop(0)
+            if turn == 6:
+                note(lab.core.on_request_failed(request.peer, request.data))
+            else:
+                note(lab.core.on_response(request.peer, request.data, messages.encode_bodies([])))
+    assert dues == {True, False} or len(set(turns)) < 4
+    assert len(sizes) > 1 or len(set(turns)) < 4

@@ -115,6 +115,26 @@ def test_a_new_record_replaces_the_old_and_a_dropped_one_is_gone(graph: SocialGr
     assert _items(graph.view()) == ["b"]
 
 
+def test_records_that_came_between_two_looks_count_at_the_next(graph: SocialGraph) -> None:
+    before = graph.view()
+    crowd = [PeerId(number.to_bytes(32, "big")) for number in range(1, 700)]  # more than wait at once
+    for peer in crowd:
+        graph.set_record(_record(peer, {"a": 1}))
+    graph.set_record(_record(FRIEND, {"a": 3}, tuple(crowd[:32])))
+    graph.set_record(_record(crowd[3], {"old": 3}))
+    graph.set_record(_record(crowd[3], {"new": 3}))
+    graph.drop(crowd[4])
+    view = graph.view()
+    assert crowd[3] in view.trusted
+    assert crowd[3] not in before.trusted
+    assert item_key("n", "new") in view.item_scores
+    assert item_key("n", "old") not in view.item_scores
+    assert crowd[4] in view.trusted  # the friend still vouches for it
+    graph.set_record(_record(FRIEND, {"a": 3}))
+    graph.drop(FRIEND)  # before anybody looked
+    assert not set(crowd) & set(graph.view().trusted)
+
+
 def test_the_same_graph_and_seed_give_the_same_scores(graph: SocialGraph) -> None:
     first = graph.view()
     graph.set_self([], [Opinion(FRIEND, 2, 0)], "n")

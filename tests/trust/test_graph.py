@@ -112,6 +112,39 @@ def test_replace_replaces_the_whole_list() -> None:
     assert len(graph) == 1
 
 
+@given(st.lists(LISTS, min_size=1, max_size=4), st.integers(3, 12), st.dictionaries(KEYS, st.integers(1, 9)))
+def test_many_lists_at_once_are_those_lists_one_by_one(batches, authors, hits) -> None:
+    one, many = (TrustGraph(GraphLimits(authors=authors)) for _ in range(2))
+    for graph in (one, many):
+        graph.set_hits(hits)
+    for batch in batches:
+        lists = {
+            author: AuthorEdges({k: w for k, w in trust.items() if k != author}, items, dict.fromkeys(items, author))
+            for author, (trust, items) in batch.items()
+        }
+        gone = [evicted for author, edges in lists.items() for evicted in one.replace(author, edges)]
+        assert many.replace_many(lists) == tuple(gone)
+        assert many.authors == one.authors
+        assert (many.peers.keys, many.items.keys) == (one.peers.keys, one.items.keys)
+        assert many.changes.since(0) == one.changes.since(0)
+        for number in range(len(one.peers)):
+            for mine, theirs in zip(many.trust_rows.row(number), one.trust_rows.row(number), strict=True):
+                assert np.allclose(mine, theirs, rtol=0, atol=1e-12)
+            for mine, theirs in zip(many.item_rows.row(number), one.item_rows.row(number), strict=True):
+                assert mine.tolist() == theirs.tolist()
+
+
+def test_one_bad_list_among_many_leaves_the_graph_as_it_was() -> None:
+    graph = TrustGraph()
+    graph.replace("a", edges_of({"b": 1.0}, {"x": 1.0}))
+    before = graph.snapshot()
+    for bad in (edges_of({"c": 1.0}), edges_of({str(i): 1.0 for i in range(33)})):
+        with pytest.raises((SelfEdgeError, TooManyEdgesError)):
+            graph.replace_many({"a": edges_of({"d": 1.0}), "c": bad})
+        assert same(before, graph.snapshot())
+        assert graph.authors == ("a",)
+
+
 def test_an_empty_list_and_remove_both_withdraw_everything() -> None:
     graph = TrustGraph()
     graph.replace("a", edges_of({"b": 1.0}, {"x": 1.0}))

@@ -29,6 +29,22 @@ def test_rows_are_those_last_put_and_views_taken_before_never_change(puts) -> No
     assert np.diff(bounds).tolist() == [len(expected[row]) for row in rows]
 
 
+@given(st.lists(st.dictionaries(st.integers(0, 20), st.lists(st.integers(0, 9), max_size=40), max_size=8), max_size=12))
+def test_rows_put_together_are_those_put_one_by_one(batches) -> None:
+    one, many = RowStore(np.int32), RowStore(np.int32)
+    for batch in batches:
+        for row, values in batch.items():
+            one.put(row, np.array(values, np.int32))
+        bounds = np.concatenate(([0], np.cumsum([len(values) for values in batch.values()], dtype=np.int64)))
+        flat = [value for values in batch.values() for value in values]
+        many.put_many(np.array(list(batch), np.int64), bounds, np.array(flat, np.int32))
+        assert many.entries == one.entries
+        for row in range(25):
+            assert many.row(row)[0].tolist() == one.row(row)[0].tolist()
+        rows = np.arange(25)
+        assert many.lengths(rows).tolist() == [len(one.row(row)[0]) for row in range(25)]
+
+
 def test_room_stays_within_a_few_times_what_lives() -> None:
     store = RowStore(np.int32)
     for turn in range(5_000):

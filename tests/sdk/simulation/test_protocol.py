@@ -38,6 +38,15 @@ def test_everybody_learns_what_is_published(tiny: Scenario) -> None:
     assert [verdict.hour for verdict in found.verdicts] == [12.0] * 5 + [24.0] * 5
 
 
+def test_every_byte_sent_arrives_once(tiny: Scenario) -> None:
+    # Copies of broadcasts that would be thrown away are counted, not delivered.
+    found = _run(replace(tiny, attacks=(), network=replace(tiny.network, communities=1)))
+    last = [row for row in found.traffic if row.hour == 24.0]
+    sent, received = sum(row.bytes_out for row in last), sum(row.bytes_in for row in last)
+    assert received <= sent
+    assert sent - received < 0.03 * sent  # what came over connections that the other side did not know of yet
+
+
 @pytest.mark.slow
 def test_processes_change_nothing(tiny: Scenario) -> None:
     one, two = _run(tiny), _run(tiny, ProcessPool(tiny, HERE, 2))
