@@ -421,14 +421,15 @@ class Gossip:
         evicted = self._store.take_evicted()
         for author, version in evicted.items():
             self._intake.remember_refused(author, version)
-        authors = frozenset([*_authors(new, convicted), *evicted])
+        # In the order they came, not a set's: equal runs must hold equal tables.
+        authors = dict.fromkeys([*_authors(new, convicted), *evicted])
         for author in authors:
             entry = self._store.entry(author)
             if entry is None:
                 self._holdings.drop(author)
             else:
                 self._holdings.put((author, *entry))
-        return [Changed(authors)] if authors else []
+        return [Changed(frozenset(authors))] if authors else []
 
 
 def _reason(error: RecordInvalid | ValueError) -> Rejected:

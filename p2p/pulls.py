@@ -67,7 +67,7 @@ class Pulls:
         self._ask_at: dict[PeerId, float] = {}  # when to ask a peer next, if no pull is under way
         self._soonest: float | None = None  # the first of these times; None when it must be worked out again
         self._held_up: dict[PeerId, None] = {}  # peers with a claim that another one is being asked about
-        self._under_way: dict[PeerId, frozenset[PeerId]] = {}
+        self._under_way: dict[PeerId, tuple[PeerId, ...]] = {}
         self._taken: set[PeerId] = set()
 
     def add(self, peer: PeerId, entry: Entry, welcome: float, now: float, *, pushed: bool) -> bool:
@@ -153,7 +153,7 @@ class Pulls:
         if batch:
             self._latest[peer] = (now, self._gap_after(peer, now, len(batch)))
             self._soonest = None
-            self._under_way[peer] = frozenset(batch)
+            self._under_way[peer] = batch
             self._ask_at.pop(peer, None)
             self._taken.update(batch)
         else:
@@ -171,10 +171,10 @@ class Pulls:
         else:
             self._ask_at.pop(peer, None)
 
-    def _release(self, peer: PeerId) -> frozenset[PeerId]:
+    def _release(self, peer: PeerId) -> tuple[PeerId, ...]:
         """End the pull from a peer, if one is under way, and let others be asked for the same; return the authors."""
-        authors = self._under_way.pop(peer, frozenset())
-        self._taken -= authors
+        authors = self._under_way.pop(peer, ())
+        self._taken.difference_update(authors)
         self._soonest = None
         for other in self._held_up:
             if other not in self._under_way:
@@ -203,8 +203,10 @@ class Pulls:
         given_up = []
         authors = self._release(peer)
         claims = self._claims.get(peer, {})
-        for author in authors & claims.keys():
-            claim = claims[author]
+        for author in authors:
+            claim = claims.get(author)
+            if claim is None:
+                continue
             # The forwarder may have to pull the record itself first; asking it again at once would not speed that up.
             claim.wait_s = min(self._retry_s * 2.0**claim.tries, _LONGEST_WAIT_S)
             claim.tries += 1

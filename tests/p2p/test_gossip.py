@@ -93,6 +93,14 @@ def test_bursts_of_announcements_are_spread_over_ticks(lab: Lab) -> None:
     assert sizes == [128, 128, 44]
 
 
+def test_what_came_together_is_held_in_the_order_it_came(lab: Lab) -> None:
+    many = [record(Identity.from_seed(i.to_bytes(32, "big")), 1) for i in range(40)]
+    lab.core.relay(many)
+    # A set's order differs from process to process: the same messages would then end in different bytes.
+    answer = lab.core.on_request(PEER.peer_id, compare(n_cells=256))
+    assert named(answer) == tuple(entry(each) for each in many)
+
+
 def test_a_forwarder_that_has_not_pulled_yet_is_asked_again(lab: Lab) -> None:
     assert lab.answer(lab.announce(entry(record(ANN, 1)))) == []
     lab.now += 0.3

@@ -173,3 +173,11 @@ def test_gaps_grow_in_a_storm_and_shrink_when_it_is_over() -> None:
     plan.add(ANN, entry(1001), 1.0, 100.2, pushed=False)
     assert plan.next_batch(ANN, 100.4) == ()
     assert plan.next_batch(ANN, 100.5)
+
+
+def test_what_is_given_up_is_told_in_the_order_it_was_asked_for() -> None:
+    plan = Pulls(lambda _: True, max_claims=1000, max_tries=1, retry_s=1.0, gap_s=(0.0, 0.0))
+    for number in range(40):
+        plan.add(ANN, entry(number * 7919), welcome=-number, now=0.0, pushed=True)
+    asked = [name for name, _ in plan.next_batch(ANN, 0.0)]
+    assert [name for name, _ in plan.ended(ANN, 0.0)] == asked  # a set's order would differ from process to process
