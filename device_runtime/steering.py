@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +97,10 @@ class Steering:
     adapters: tuple[str, ...] = ()
     weights: Mapping[str, float] = field(default_factory=dict)
     categories: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a request may name, and the weights that priors have where it says nothing, as JSON values."""
+        return {"asks": list(self.asks), "priors": dict(self.weights), "categories": list(self.categories)}
 
     def steered(self, ask: Ask | None = None, priors: Mapping[str, float] | None = None) -> Steered:
         """Return a request's wishes in the model's terms.

@@ -88,12 +88,7 @@ class Calls:
 
     def steerable(self) -> Json:
         """What `ask` and `priors` may name, and the weights that priors have where a call says nothing."""
-        steering = self._me.steerable()
-        return {
-            "asks": list(steering.asks),
-            "priors": dict(steering.weights),
-            "categories": list(steering.categories),
-        }
+        return self._me.steerable().as_json()
 
     def similar(self, item: str, k: int = 10, filters: dict[str, Json] | None = None) -> Json:
         """Items like one."""

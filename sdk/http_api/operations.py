@@ -59,8 +59,7 @@ def recommendations(me: Recommender, call: Call) -> Json:
 
 def steerable(me: Recommender, _call: Call) -> Json:
     """Say what a ranking may be asked for."""
-    steering = me.steerable()
-    return {"asks": list(steering.asks), "priors": dict(steering.weights), "categories": list(steering.categories)}
+    return me.steerable().as_json()
 
 
 def filtered(me: Recommender, call: Call) -> Json:
