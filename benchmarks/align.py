@@ -48,6 +48,7 @@ GENERATIVE: Head = "autoregressive"
 _LONGER: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "ml-100k": {"train": {"epochs": 24, "validate_every": 4, "patience": 0}},
     "instruments": {"model": {"width": 64, "heads": 2}, "train": {"epochs": 20, "validate_every": 4, "patience": 0}},
+    "toys": {"model": {"width": 64, "heads": 2}, "train": {"epochs": 16, "validate_every": 8, "patience": 0}},
 }
 _VALIDATED = 4000
 _LISTS = ("coverage@10", "novelty@10", "diversity@10", "miscalibration@10", "invalid@10")

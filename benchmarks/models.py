@@ -43,6 +43,7 @@ from server_training.training.windows import history_windows
 
 FOLDERS = {
     "beauty": ("amazon-beauty", "beauty"),
+    "toys": ("amazon-toys", "instruments"),
     "ml-1m": ("ml-1m", "movielens-1m"),
     "ml-100k": ("ml-100k", "movielens-100k"),
     "instruments": ("instruments-mql4grec", "instruments"),

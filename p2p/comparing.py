@@ -91,7 +91,7 @@ class Comparing:
         frontier: the authors it wants.
         rng: chooses peers and nonces.
         config: pace.
-        now: Unix seconds.
+        now: seconds since whenever.
         toggle: fills tables; see `p2p.reconcile`.
     """
 
@@ -286,7 +286,7 @@ class Comparing:
     def _random(self, count: int) -> list[PeerId]:
         peers = list(self._peers)
         if count == 1 and peers:  # the usual case, a tenth of the time
-            return [peers[int(self._rng.integers(len(peers)))]]
+            return [peers[int(self._rng.random() * len(peers))]]
         return [peers[place] for place in self._rng.permutation(len(peers))[:count].tolist()]
 
     def _has_moved(self, wanted: Collection[PeerId] | None) -> bool:

@@ -52,7 +52,7 @@ class FileOffers:
 
     Args:
         shelf: what is offered.
-        clock: Unix seconds.
+        timer: seconds since whenever; they should pass though the clock be set.
         per_peer: bytes that one peer gets.
         together: bytes that all get.
     """
@@ -60,12 +60,12 @@ class FileOffers:
     def __init__(
         self,
         shelf: FileShelf,
-        clock: Callable[[], float],
+        timer: Callable[[], float],
         per_peer: Rate = _PER_PEER,
         together: Rate = _TOGETHER,
     ) -> None:
         self._shelf = shelf
-        self._clock = clock
+        self._timer = timer
         self._per_peer = Quota(per_peer)
         self._together = Quota(together, 1)
 
@@ -74,7 +74,7 @@ class FileOffers:
         asked = _decode(data)
         if asked is None:
             return b""
-        now = self._clock()
+        now = self._timer()
         if not (self._per_peer.allows(peer, now, PART_BYTES) and self._together.allows(None, now, PART_BYTES)):
             return b""
         if len(asked) == 1:

@@ -16,7 +16,6 @@ shut out for a while (`p2p.standing`).
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -60,13 +59,15 @@ class Gossip:
     Args:
         me: this device.
         store: its records.
-        clock: Unix seconds.
+        clock: Unix seconds, for what records say of time.
         rng: chooses peers.
         config: pace and limits.
         admit: how welcome an author is: the higher, the sooner pulled; 0 or less is neither pulled nor passed on.
         frontier: the authors whose records are wanted; None for everyone's.
         opener: reads and verifies statements; a simulation hands in one that remembers its answers.
         toggle: fills the tables that stores are compared by; a simulation hands in a compiled one.
+        timer: seconds since whenever, for pauses, tries and quotas: they should pass though the clock be set; `clock`
+            if not given.
     """
 
     def __init__(
@@ -80,10 +81,11 @@ class Gossip:
         frontier: Frontier = lambda: None,
         opener: Opener = open_statement,
         toggle: Toggle = toggled,
+        timer: Callable[[], float] | None = None,
     ) -> None:
         self._me = me
         self._store = store
-        self._clock = clock
+        self._timer = timer = timer or clock
         self._rng = rng
         self._config = config or GossipConfig()
         self._admit = admit
@@ -99,7 +101,7 @@ class Gossip:
         self._relayed_from = Quota(self._config.relayed_from)
         self._relayed = Quota(self._config.relayed)
         self._holdings = Holdings(store.entries())
-        self._comparing = Comparing(self._holdings, frontier, rng, self._config, clock(), toggle)
+        self._comparing = Comparing(self._holdings, frontier, rng, self._config, timer(), toggle)
         self._standings = Standings(self._config.standing)
         self._asked: dict[bytes, messages.Request] = {}  # what the latest requests say, to be read but once
         store.pin(me)
@@ -114,13 +116,13 @@ class Gossip:
     @property
     def shut_out(self) -> tuple[PeerId, ...]:
         """Peers that are not listened to now."""
-        return self._standings.shut_out(self._clock())
+        return self._standings.shut_out(self._timer())
 
     def on_peer(self, peer: PeerId) -> list[Effect]:
         """A peer connected: ask for my own latest version, and compare stores."""
         if peer in self._peers or peer == self._me:
             return []
-        now = self._clock()
+        now = self._timer()
         if self._standings.is_shut_out(peer, now):
             self._refuse(Rejected.SHUT_OUT)
             return [Disconnect(peer)]
@@ -173,7 +175,7 @@ class Gossip:
     def _spread(self, new: Sequence[Statement], convicted: Sequence[PeerId]) -> list[Effect]:
         effects = self._changed(new, convicted)
         self._announce(new, convicted)
-        self._comparing.poke(self._clock(), self._config.poke_after_s)
+        self._comparing.poke(self._timer(), self._config.poke_after_s)
         return effects
 
     # -- messages in -----------------------------------------------------------------------------
@@ -188,7 +190,7 @@ class Gossip:
             announced = messages.decode_announce(data)
         except RecordInvalid:
             return False
-        now = self._clock()
+        now = self._timer()
         for author, _, _ in announced.entries:
             if self._admit(author) > 0:
                 break
@@ -217,7 +219,7 @@ class Gossip:
         except (RecordInvalid, ValueError) as error:
             self._blame(peer, _reason(error))
             return b""
-        if not self._to_peer.take(peer, self._clock(), len(answer)):
+        if not self._to_peer.take(peer, self._timer(), len(answer)):
             self._blame(peer, Rejected.QUOTA)
             return b""
         self.counters.sent(answer)
@@ -226,7 +228,7 @@ class Gossip:
     def _answer(self, peer: PeerId, request: messages.Request) -> bytes:
         match request:
             case Compare():
-                now, cells = self._clock(), len(request.cells) // CELL_BYTES
+                now, cells = self._timer(), len(request.cells) // CELL_BYTES
                 if not self._from_peer.take(peer, now, cells / _CELLS_A_MESSAGE):
                     raise RecordInvalid(Rejected.QUOTA, "more tables than its share")
                 return messages.encode_comparison(self._comparing.answer(peer, request, now))
@@ -272,7 +274,7 @@ class Gossip:
             case AskBodies(wanted):
                 bodies = messages.decode_bodies(data).records
                 effects = self._take(peer, bodies, dict(wanted))
-                given_up = self._pulls.ended(peer, self._clock())
+                given_up = self._pulls.ended(peer, self._timer())
                 if len(bodies) < len(wanted):
                     self._reproach(peer, given_up)
                 return effects
@@ -289,15 +291,15 @@ class Gossip:
     def _ended(self, peer: PeerId, asked: messages.Request) -> None:
         match asked:
             case AskBodies():
-                self._pulls.ended(peer, self._clock())
+                self._pulls.ended(peer, self._timer())
             case Compare() | TellInterest():
-                self._comparing.failed(peer, self._clock())
+                self._comparing.failed(peer, self._timer())
 
     # -- time ------------------------------------------------------------------------------------
 
     def tick(self) -> list[Effect]:
         """Do what is due: hang up, announce, pull, compare stores, ask for the own version."""
-        now = self._clock()
+        now = self._timer()
         effects: list[Effect] = [Disconnect(p) for p in self._standings.shut_out(now) if p in self._peers]
         effects += self._announcements()
         effects += [self._request(peer, request) for peer, request in self._comparing.due(now)]
@@ -309,7 +311,7 @@ class Gossip:
 
     def pull(self) -> list[Effect]:
         """Ask for what is lacking and was put off until now; `tick` does so too."""
-        return [effect for peer in self._pulls.due(self._clock()) for effect in self._pull(peer)]
+        return [effect for peer in self._pulls.due(self._timer()) for effect in self._pull(peer)]
 
     def pulls_at(self) -> float:
         """Return when `pull` has something to do next; infinity when there is nothing to pull."""
@@ -317,11 +319,11 @@ class Gossip:
 
     def due_at(self) -> float:
         """Return when `tick` has something to do next, as far as is known now: until then it may be left out."""
-        now = self._clock()
+        now = self._timer()
         if self._to_announce or any(peer in self._peers for peer in self._standings.shut_out(now)):
             return now
-        own = min((asked.at + asked.wait_s for asked in self._untold.values()), default=math.inf)
-        return min(own, self._comparing.due_at(now), self._pulls.due_at())
+        at = min(self._comparing.due_at(now), self._pulls.due_at())
+        return min(at, *(asked.at + asked.wait_s for asked in self._untold.values())) if self._untold else at
 
     def _announcements(self) -> list[Effect]:
         if not self._peers:
@@ -343,7 +345,7 @@ class Gossip:
         """Note what a peer says that it has, as far as it is news."""
         if peer not in self._peers:
             return
-        now = self._clock()
+        now = self._timer()
         for entry in entries:
             if not self._intake.is_wanted(entry):
                 continue  # a later comparison brings what has to wait
@@ -354,7 +356,7 @@ class Gossip:
                 self._refuse(Rejected.FULL)
 
     def _pull(self, peer: PeerId) -> list[Effect]:
-        wanted = self._pulls.next_batch(peer, self._clock())
+        wanted = self._pulls.next_batch(peer, self._timer())
         return [self._request(peer, AskBodies(wanted))] if wanted else []
 
     def _take(self, peer: PeerId, bodies: Iterable[bytes], asked: Iterable[PeerId]) -> list[Effect]:
@@ -366,14 +368,14 @@ class Gossip:
             self._refuse(Rejected.UNSTORED)
             return []
         for reason in taken.refused:
-            self._standings.blame(peer, reason, self._clock())
+            self._standings.blame(peer, reason, self._timer())
         new, convicted = taken.new, taken.convicted
         self.counters.accepted += len(new)
         effects = self._changed(new, convicted)
         self._announce([], [author for author in convicted if claims[author][0] != EQUIVOCATED])
         unpushed = [author for author in _authors(new, convicted) if not claims[author][1]]
         if unpushed:
-            self._comparing.found(self._clock(), self._config.poke_after_s)
+            self._comparing.found(self._timer(), self._config.poke_after_s)
         return effects
 
     # -- inside ----------------------------------------------------------------------------------
@@ -388,7 +390,7 @@ class Gossip:
 
     def _welcome(self, peer: PeerId, data: bytes) -> bool:
         self.counters.received(data)
-        now = self._clock()
+        now = self._timer()
         if self._standings.is_shut_out(peer, now):
             self._refuse(Rejected.SHUT_OUT)
             return False
@@ -408,7 +410,7 @@ class Gossip:
     def _blame(self, peer: PeerId, reason: Rejected) -> None:
         """Count a refusal, and hold it against the sender."""
         self._refuse(reason)
-        self._standings.blame(peer, reason, self._clock())
+        self._standings.blame(peer, reason, self._timer())
 
     def _refuse(self, reason: Rejected) -> None:
         self.counters.rejected[reason] += 1

@@ -109,7 +109,7 @@ class PeerNode:
         signer: this device; it signs outside, here only its peer id is used.
         store: its records. Stays open when the node stops.
         transport: not started yet; belongs to the node from now on.
-        clock: Unix seconds.
+        clock: Unix seconds, for what records say of time; pauses and tries keep to a clock of their own.
         config: how it runs.
         on_change: told the authors whose records changed, one call at a time, on a thread of the node; it must not
             call `stop`. What it raises is logged.
@@ -139,7 +139,8 @@ class PeerNode:
         self._transport = transport
         self._on_change = on_change
         self._rng = rng or np.random.default_rng()
-        self._gossip = Gossip(signer.peer_id, store, clock, self._rng, self._config.gossip, admit, frontier)
+        pace = self._config.gossip
+        self._gossip = Gossip(signer.peer_id, store, clock, self._rng, pace, admit, frontier, timer=time.monotonic)
         self._lock = threading.Lock()
         self._heard = threading.Condition(self._lock)
         self._publishing = threading.Lock()

@@ -77,7 +77,7 @@ class Pulls:
             peer: who says so.
             entry: what it says that it has.
             welcome: the higher, the sooner it is pulled.
-            now: Unix seconds.
+            now: seconds since whenever.
             pushed: whether everyone is told, so that nobody needs to be told by us.
         """
         author, version, digest = entry

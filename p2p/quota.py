@@ -19,30 +19,33 @@ class Quota:
     """One bucket per key, at most `max_keys` of them; the key unused longest is forgotten first."""
 
     def __init__(self, rate: Rate, max_keys: int = 20_000) -> None:
-        self._rate = rate
+        self._burst, self._per_s = rate.burst, rate.per_s
         self._max_keys = max_keys
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
-    def _level(self, key: Hashable, now: float) -> float:
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            return self._rate.burst
-        level, at = bucket
-        if now > at:  # a clock that ran backwards must not drain or fill a bucket
-            level += (now - at) * self._rate.per_s
-        return min(self._rate.burst, level)
-
     def allows(self, key: Hashable, now: float, amount: float = 1.0) -> bool:
         """Return whether `take` would succeed."""
-        return amount <= self._level(key, now)
+        bucket = self._buckets.get(key)
+        return amount <= (self._burst if bucket is None else self._level(bucket, now))
 
     def take(self, key: Hashable, now: float, amount: float = 1.0) -> bool:
         """Take tokens and return True, or leave the bucket alone and return False."""
-        level, count = self._level(key, now), len(self._buckets)
+        buckets = self._buckets
+        bucket = buckets.get(key)
+        if bucket is None:
+            level = self._burst
+            if len(buckets) >= self._max_keys:
+                buckets.popitem(last=False)
+        else:
+            level = self._level(bucket, now)
+            buckets.move_to_end(key)
         granted = amount <= level
-        self._buckets[key] = (level - amount if granted else level, now)
-        if len(self._buckets) == count:
-            self._buckets.move_to_end(key)
-        elif count >= self._max_keys:
-            self._buckets.popitem(last=False)
+        buckets[key] = (level - amount if granted else level, now)
         return granted
+
+    def _level(self, bucket: tuple[float, float], now: float) -> float:
+        """Return what is in a bucket now; a clock that ran backwards neither drains nor fills one."""
+        level, at = bucket
+        if now > at:
+            level += (now - at) * self._per_s
+        return min(self._burst, level)

@@ -12,6 +12,7 @@ collide. Tables may come from anyone: peeling is bounded and refuses what contra
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,6 +28,8 @@ PLACES = np.uint64(0x9E3779B97F4A7C15)
 CHECKS = np.uint64(0xD1B54A32D192ED03)
 _CELL = np.dtype([("id", "<u8"), ("check", "<u4"), ("count", "<i4")])
 CELL_BYTES = _CELL.itemsize
+_ONES = np.ones(4096, np.int64)  # of most stores
+_ONE_CELL = struct.Struct("<QIi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Cells:
 
     def to_bytes(self) -> bytes:
         """Return 16 bytes a cell: id, check, count, each little-endian."""
+        if len(self.ids) == 1:  # the usual question
+            return _ONE_CELL.pack(self.ids[0], self.checks[0], self.counts[0])
         packed = np.empty(len(self), _CELL)
         packed["id"], packed["check"], packed["count"] = self.ids, self.checks, self.counts
         return packed.tobytes()
@@ -116,7 +121,7 @@ def toggled(cells: Cells, ids: Ids, nonce: int, counts: NDArray[np.int64]) -> No
 def cells_of(ids: Ids, nonce: int, n_cells: int, toggle: Toggle = toggled) -> Cells:
     """Return the first `n_cells` cells of a set; ids must not repeat."""
     cells = Cells(np.zeros(n_cells, np.uint64), np.zeros(n_cells, np.uint32), np.zeros(n_cells, np.int64))
-    toggle(cells, ids, nonce, np.ones(len(ids), np.int64))
+    toggle(cells, ids, nonce, _ONES[: len(ids)] if len(ids) <= len(_ONES) else np.ones(len(ids), np.int64))
     return cells
 
 

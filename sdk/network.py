@@ -6,6 +6,7 @@ Records that were received stay on disk, so the trust walk works offline and fro
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from p2p import (
@@ -99,7 +100,7 @@ class Network:
                 on_change=self._changed,
                 admit=self._interest.admit,
                 frontier=self._interest.frontier,
-                files=None if self._shelf is None else FileOffers(self._shelf, self._clock),
+                files=None if self._shelf is None else FileOffers(self._shelf, time.monotonic),
             )
             self._look_around()
             try:

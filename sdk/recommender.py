@@ -73,7 +73,7 @@ class Recommender(History, Ranking, Peers, Disclosure, Models):
                 device trusted before.
             threshold: how many of them must have signed.
             config: what to tune.
-            clock: returns Unix seconds; it must go on while the device is connected, for peers are asked at a pace.
+            clock: returns Unix seconds.
             passphrase: opens a sealed identity; a new device's identity is sealed with it.
             transport: makes what `connect` uses of the device's identity; libp2p by default. A
                 `p2p.bridge.BridgeTransport` lets the app itself carry the frames.

@@ -41,9 +41,8 @@ class KeyTable:
         """int64 [keys]: the numbers of keys, new ones included."""
         keys = list(keys)
         found = list(map(self._number.get, keys))
-        if None in found:
-            new = dict.fromkeys(key for key, number in zip(keys, found, strict=True) if number is None)
-            self._number.update(zip(new, range(len(self.keys), len(self.keys) + len(new)), strict=True))
-            self.keys.extend(new)
-            found = list(map(self._number.get, keys))
+        place = 0
+        for _ in range(found.count(None)):
+            place = found.index(None, place)
+            found[place] = self.number(keys[place])
         return np.array(found, dtype=np.int64)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,6 +18,7 @@ from sdk.simulation.scenario import Scenario
 from sdk.simulation.shard import Event
 from sdk.simulation.snapshots import read_snapshot
 
+_SELDOM = (200_000, 50, 50)
 Outcome = tuple[list[Event], float]
 Look = tuple[list[Verdict], list[Traffic]]
 
@@ -50,7 +53,8 @@ class Communities:
     def run(self, until: float, events: Sequence[Sequence[Event]], earliest: float) -> list[Outcome]:
         """See `Workers`."""
         pairs = zip(self._communities, events, strict=True)
-        return [community.run(until, waiting, earliest) for community, waiting in pairs]
+        with _seldom_collected():
+            return [community.run(until, waiting, earliest) for community, waiting in pairs]
 
     def look(self, hour: float) -> list[Look]:
         """See `Workers`."""
@@ -66,6 +70,17 @@ class Communities:
 
     def close(self) -> None:
         """See `Workers`; nothing to end."""
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Look for garbage in cycles seldom: a run keeps millions of objects and makes hardly a cycle."""
+    before = gc.get_threshold()
+    gc.set_threshold(*_SELDOM)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _restored(snapshot: bytes) -> Community:

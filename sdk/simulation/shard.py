@@ -17,7 +17,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from p2p import Broadcast, Changed, Effect, Request
 from p2p.effects import Disconnect
@@ -31,24 +31,10 @@ _NEVER = float("inf")
 _REMEMBERED_S = 120.0  # for how long a broadcast is recognised when it comes again, as in gossipsub
 
 
-class Event(NamedTuple):
-    """Something that happens to one device.
-
-    Attributes:
-        at: virtual Unix seconds.
-        cause: number of the device that caused it.
-        order: counts what that device caused, so that equal times have one order.
-        target: number of the device that it happens to.
-        kind: name of the handler.
-        data: what comes with it.
-    """
-
-    at: float
-    cause: int
-    order: int
-    target: int
-    kind: str
-    data: Any
+Event = tuple[float, int, int, int, str, Any]
+"""Something that happens to one device: when, in virtual Unix seconds; the number of the device that caused it; a count
+of what that device caused, so that equal times have one order; the number of the device that it happens to; the name of
+the handler; what comes with it."""
 
 
 class Present:
@@ -58,6 +44,7 @@ class Present:
         device, number: the device, and which it is.
         online: whether it is reachable.
         wanted: numbers of those whom it connects to.
+        missed: the same as a set.
         connected: numbers of those whom it is connected to.
         asked: requests that await an answer, by number: whom, what, and until when; in the order of that time.
         timed: whether a timer for them runs.
@@ -72,6 +59,7 @@ class Present:
         "connected",
         "device",
         "draw",
+        "missed",
         "number",
         "online",
         "order",
@@ -86,7 +74,7 @@ class Present:
     def __init__(self, device: Device, wanted: Sequence[int], seed: int) -> None:
         self.device, self.number = device, device.number
         self.online = False
-        self.wanted = tuple(wanted)
+        self.wanted, self.missed = tuple(wanted), frozenset(wanted)
         self.connected: dict[int, None] = {}
         self.asked: dict[int, tuple[int, bytes, float]] = {}
         self.timed = False
@@ -150,12 +138,12 @@ class Shard:
 
     def next_time(self) -> float:
         """Return when something happens next; infinity if nothing will."""
-        return self._events[0].at if self._events else _NEVER
+        return self._events[0][0] if self._events else _NEVER
 
     def deliver(self, events: Iterable[Event], earliest: float) -> None:
         """Take messages of other communities; none happens before `earliest`."""
-        for event in events:
-            heapq.heappush(self._events, event._replace(at=max(event.at, earliest)))
+        for at, *rest in events:
+            heapq.heappush(self._events, (max(at, earliest), *rest))
 
     def run(self, until: float) -> None:
         """Let everything happen that happens before `until`."""
@@ -175,7 +163,7 @@ class Shard:
 
     def _later(self, cause: Present, delay_s: float, target: int, kind: str, data: Any) -> None:
         cause.order += 1
-        event = Event(self.now + max(0.0, delay_s), cause.number, cause.order, target, kind, data)
+        event = (self.now + max(0.0, delay_s), cause.number, cause.order, target, kind, data)
         if target in self.present:
             heapq.heappush(self._events, event)
         else:
@@ -185,7 +173,7 @@ class Shard:
         """Let something happen to a device of its own accord; at the earliest now."""
         present.order += 1
         number, at = present.number, max(self.now, at)
-        heapq.heappush(self._events, Event(at, number, present.order, number, kind, data))
+        heapq.heappush(self._events, (at, number, present.order, number, kind, data))
 
     # -- messages --------------------------------------------------------------------------------
 
@@ -295,7 +283,7 @@ class Shard:
 
     def _needed_at(self, present: Present) -> float:
         """Return from when on a tick has something to do."""
-        if present.device.misbehaviour == "flood" or any(other not in present.connected for other in present.wanted):
+        if present.device.misbehaviour == "flood" or not present.connected.keys() >= present.missed:
             return self.now
         return present.device.core.due_at()
 

@@ -109,7 +109,8 @@ def opened(tmp_path: Path, tiny_bundle: TinyBundle, tiny_models: Path) -> Opener
             bundle=tiny_bundle.path,
             trusted_keys=[tiny_bundle.key],
             config=config,
-            **{"clock": lambda: float(NOW), **options},
+            clock=lambda: float(NOW),
+            **options,
         )
 
     return open_

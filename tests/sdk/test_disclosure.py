@@ -18,7 +18,6 @@ from sdk import InvalidInput, Recommender, RecommenderConfig, SharingLevel, Shar
 from sdk.device_folder import DeviceFolder
 
 Opener = Callable[..., Recommender]
-NOW = 1_700_000_000
 PATIENCE_S = 10.0
 ITEMS = RecommenderConfig(sharing=SharingPolicy.ITEMS)
 
@@ -37,13 +36,7 @@ class Circle:
         self._opened, self._stack, self.hub = opened, stack, BridgeHub()
 
     def device(self, name: str, **options: Any) -> Recommender:
-        started = time.monotonic()
-        return self._opened(
-            name,
-            transport=lambda identity: self.hub.bridge(name, identity),
-            clock=lambda: NOW + time.monotonic() - started,  # it goes on, for peers are asked at a pace
-            **options,
-        )
+        return self._opened(name, transport=lambda identity: self.hub.bridge(name, identity), **options)
 
     def listener(self) -> Recommender:
         device = self._stack.enter_context(self.device("listener"))

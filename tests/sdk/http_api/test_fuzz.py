@@ -25,6 +25,7 @@ CONFIG = {
     "generation": {"mode": "all", "deterministic": True, "database": "none", "max-examples": 20},
 }
 KNOWN = [f"item-{n}" for n in range(5)]
+OF_THE_MODEL = ("ask", "prior")  # which of these a model knows no description can say, and this one knows none
 
 
 def _closer(value: Any) -> Any:
@@ -37,7 +38,13 @@ def _closer(value: Any) -> Any:
         return {"enum": ["/nowhere/at/all", "/" + "x" * 4000]}  # no request leaves the process
     if isinstance(value, dict):
         return {name: _closer(inner) for name, inner in value.items()}
-    return [_closer(inner) for inner in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [_closer(inner) for inner in value if not _is_of_the_model(inner)]
+    return value
+
+
+def _is_of_the_model(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("in") == "query" and value["name"] in OF_THE_MODEL
 
 
 class _Later:
