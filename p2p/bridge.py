@@ -3,17 +3,14 @@
 For Android and other hosts where libp2p does not run: frames may go over Nearby Connections, Wi-Fi Direct, a WebSocket
 to a relay, or a pipe. A link carries frames of at most `MAX_FRAME_BYTES` whole and in order, between two devices; what
 the host does to them is its affair, because the channel within is encrypted and proves both ends (`p2p.channel`).
-Broadcasts flood: each is passed on once to the other links, if the handlers say that it is worth it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,7 +26,6 @@ MAX_LINKS = 64
 _MAX_WAITING = 1024
 _MAX_ANSWERING = 4
 _ANSWER_WORKERS = 2
-_SEEN = 8192
 _PROOF_S = 10.0
 
 logger = logging.getLogger("meritrec.p2p")
@@ -86,7 +82,6 @@ class BridgeTransport:
         self._handlers: TransportHandlers | None = None
         self._lock = threading.Lock()
         self._links: dict[str, _Link] = {}
-        self._seen: OrderedDict[bytes, None] = OrderedDict()
         self._numbers = itertools.count()
         self._events = ThreadPoolExecutor(1, thread_name_prefix="meritrec-p2p-bridge")
         self._answers = ThreadPoolExecutor(_ANSWER_WORKERS, thread_name_prefix="meritrec-p2p-bridge-answers")
@@ -123,15 +118,15 @@ class BridgeTransport:
             raise ConnectFailed(f"{address} did not prove who it is within {timeout_s:g} s") from error
 
     def broadcast(self, data: bytes) -> None:
-        """Send to everyone, best effort.
+        """Send to all peers, best effort.
 
         Raises:
             ValueError: `data` is longer than `MAX_BROADCAST_BYTES`.
         """
         if len(data) > MAX_BROADCAST_BYTES:
             raise ValueError(f"a broadcast has at most {MAX_BROADCAST_BYTES} bytes, not {len(data)}")
-        self._is_new(data)
-        self._flood(data, but=None)
+        for name, link in self._open_links():
+            self._say_quietly(name, link, Kind.BROADCAST, next(self._numbers) % (1 << 32), data)
 
     def request(self, peer: PeerId, data: bytes, timeout_s: float = 10.0) -> bytes:
         """Ask a connected peer and return its answer."""
@@ -227,10 +222,7 @@ class BridgeTransport:
         kind, number, content = message
         match kind:
             case Kind.BROADCAST:
-                if self._is_new(content):
-                    self._running().on_broadcast(peer, content)
-                    if self._running().relays(peer, content):
-                        self._flood(content, but=name)
+                self._running().on_broadcast(peer, content)
             case Kind.ANSWER:
                 answer = link.asked.pop(number, None)
                 if answer is not None and not answer.done():
@@ -296,21 +288,6 @@ class BridgeTransport:
             link.ready.set_exception(ConnectFailed("the link was closed before the peer had proved who it is"))
         if peer is not None and peer not in self.peers() and self._handlers is not None:
             self._submit(partial(self._handlers.on_peer_gone, peer))
-
-    def _is_new(self, data: bytes) -> bool:
-        digest = hashlib.blake2b(data, digest_size=16).digest()
-        with self._lock:
-            if digest in self._seen:
-                return False
-            self._seen[digest] = None
-            if len(self._seen) > _SEEN:
-                self._seen.popitem(last=False)
-            return True
-
-    def _flood(self, data: bytes, but: str | None) -> None:
-        for name, link in self._open_links():
-            if name != but:
-                self._say_quietly(name, link, Kind.BROADCAST, next(self._numbers) % (1 << 32), data)
 
     def _say_quietly(self, name: str, link: _Link, kind: Kind, number: int, content: bytes) -> None:
         try:

@@ -1,8 +1,8 @@
 """The gossip protocol as a state machine: messages and time in, effects out. No sockets, no threads, no clock.
 
 Three flows keep stores equal:
-- push: who publishes announces (author, version, digest); whoever lacks the body pulls it from the peer that passed the
-  announcement on;
+- push: who publishes announces (author, version, digest) to its peers; whoever lacks the record pulls it, checks it and
+  announces it in turn. Nothing is passed on unchecked, and whoever announces can be asked at once;
 - anti-entropy: at every new connection, after news that push did not bring, and now and then with a random peer, stores
   are compared (`p2p.comparing`) and what is missing is pulled;
 - own version: a device that was restored from a backup learns its latest version from its peers before it publishes,
@@ -16,9 +16,10 @@ shut out for a while (`p2p.standing`).
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -40,7 +41,6 @@ from p2p.standing import Standings
 from p2p.statement import Opener, Statement, open_statement
 from p2p.store import Entry, RecordStore
 
-_ALL = "all peers"
 _MOST_ASKED = 64
 _CELLS_A_MESSAGE = 64  # to peel a large table that somebody made up takes as long as many messages
 
@@ -95,11 +95,10 @@ class Gossip:
         self._intake = Intake(me, store, clock, self._config, self.counters, opener)
         pace = self._config
         self._pulls = Pulls(self._intake.is_news, pace.max_claims, pace.max_tries, pace.retry_s, pace.pull_gap_s)
-        self._to_announce: deque[Entry] = deque()
+        self._to_announce: dict[PeerId, None] = {}
+        self._announces_at = math.inf
         self._from_peer = Quota(self._config.messages)
         self._to_peer = Quota(self._config.served)
-        self._relayed_from = Quota(self._config.relayed_from)
-        self._relayed = Quota(self._config.relayed)
         self._holdings = Holdings(store.entries())
         self._comparing = Comparing(self._holdings, frontier, rng, self._config, timer(), toggle)
         self._standings = Standings(self._config.standing)
@@ -174,32 +173,14 @@ class Gossip:
 
     def _spread(self, new: Sequence[Statement], convicted: Sequence[PeerId]) -> list[Effect]:
         effects = self._changed(new, convicted)
-        self._announce(new, convicted)
+        self._announce(_authors(new, convicted))
         self._comparing.poke(self._timer(), self._config.poke_after_s)
         return effects
 
     # -- messages in -----------------------------------------------------------------------------
 
-    def relays(self, peer: PeerId, data: bytes) -> bool:
-        """Return whether a broadcast is worth passing on: well-formed, about an author who counts, and not too many.
-
-        What is passed on stays below what others take from this device, or a flood would set them against it; and no
-        peer may use up more than its share. May be called without the caller's lock, from one thread.
-        """
-        try:
-            announced = messages.decode_announce(data)
-        except RecordInvalid:
-            return False
-        now = self._timer()
-        for author, _, _ in announced.entries:
-            if self._admit(author) > 0:
-                break
-        else:
-            return False
-        return self._relayed.allows(_ALL, now) and self._relayed_from.take(peer, now) and self._relayed.take(_ALL, now)
-
     def on_broadcast(self, peer: PeerId, data: bytes) -> list[Effect]:
-        """An announcement arrived by way of `peer`: pull what is missing from there."""
+        """`peer` announced records: pull what is missing."""
         if not self._welcome(peer, data):
             return []
         try:
@@ -307,37 +288,45 @@ class Gossip:
             if passed(now, asked.at, asked.wait_s):
                 asked.at, asked.wait_s = now, min(2 * asked.wait_s, self._config.anti_entropy_max_s)
                 effects.append(self._request(peer, AskOwn()))
-        return effects + self.pull()
+        return effects + self._overdue_pulls(now)
 
-    def pull(self) -> list[Effect]:
-        """Ask for what is lacking and was put off until now; `tick` does so too."""
-        return [effect for peer in self._pulls.due(self._timer()) for effect in self._pull(peer)]
+    def exchange(self) -> list[Effect]:
+        """Announce, and ask for what is lacking, as far as it was put off until now; `tick` does so too."""
+        now = self._timer()
+        announcements = self._announcements() if now >= self._announces_at else []
+        return announcements + self._overdue_pulls(now)
 
-    def pulls_at(self) -> float:
-        """Return when `pull` has something to do next; infinity when there is nothing to pull."""
-        return self._pulls.due_at()
+    def exchanges_at(self) -> float:
+        """Return when `exchange` has something to do next; infinity when there is nothing to announce or to pull."""
+        return min(self._announces_at, self._pulls.due_at())
+
+    def _overdue_pulls(self, now: float) -> list[Effect]:
+        return [effect for peer in self._pulls.due(now) for effect in self._pull(peer)]
 
     def due_at(self) -> float:
         """Return when `tick` has something to do next, as far as is known now: until then it may be left out."""
         now = self._timer()
-        if self._to_announce or any(peer in self._peers for peer in self._standings.shut_out(now)):
+        if any(peer in self._peers for peer in self._standings.shut_out(now)):
             return now
-        at = min(self._comparing.due_at(now), self._pulls.due_at())
+        at = min(self._comparing.due_at(now), self.exchanges_at())
         return min(at, *(asked.at + asked.wait_s for asked in self._untold.values())) if self._untold else at
 
     def _announcements(self) -> list[Effect]:
         if not self._peers:
             self._to_announce.clear()  # whoever connects compares stores anyway
-        effects: list[Effect] = []
-        left = self._config.announced_per_tick
-        while self._to_announce and left > 0:
-            size = min(MAX_ANNOUNCED, len(self._to_announce), left)
-            entries = tuple(self._to_announce.popleft() for _ in range(size))
-            data = messages.encode(Announce(entries))
-            self.counters.sent(data)
-            effects.append(Broadcast(data))
-            left -= size
-        return effects
+        authors = list(islice(self._to_announce, self._config.announced_at_once))
+        for author in authors:
+            del self._to_announce[author]
+        self._announces_at = self._timer() + self._config.announce_gap_s if self._to_announce else math.inf
+        known = ((author, self._store.entry(author)) for author in authors)
+        entries = [(author, *entry) for author, entry in known if entry is not None]
+        parts = (entries[at : at + MAX_ANNOUNCED] for at in range(0, len(entries), MAX_ANNOUNCED))
+        return [self._announcement(tuple(part)) for part in parts]
+
+    def _announcement(self, entries: tuple[Entry, ...]) -> Effect:
+        data = messages.encode(Announce(entries))
+        self.counters.sent(data)
+        return Broadcast(data)
 
     # -- pulling ---------------------------------------------------------------------------------
 
@@ -372,9 +361,13 @@ class Gossip:
         new, convicted = taken.new, taken.convicted
         self.counters.accepted += len(new)
         effects = self._changed(new, convicted)
-        self._announce([], [author for author in convicted if claims[author][0] != EQUIVOCATED])
-        unpushed = [author for author in _authors(new, convicted) if not claims[author][1]]
-        if unpushed:
+        authors = _authors(new, convicted)
+        pushed = [author for author in authors if claims[author][1]]
+        if len(self._peers) > 1:  # the only peer holds what it sent
+            self._announce(pushed)
+        # Whoever sent one of two records may not know the other, and what the two prove.
+        self._announce(a for a in convicted if claims[a][0] != EQUIVOCATED)
+        if len(pushed) < len(authors):
             self._comparing.found(self._timer(), self._config.poke_after_s)
         return effects
 
@@ -415,9 +408,11 @@ class Gossip:
     def _refuse(self, reason: Rejected) -> None:
         self.counters.rejected[reason] += 1
 
-    def _announce(self, records: Iterable[Statement], convicted: Iterable[PeerId]) -> None:
-        known = ((author, self._store.entry(author)) for author in _authors(records, convicted))
-        self._to_announce.extend((author, *entry) for author, entry in known if entry is not None)
+    def _announce(self, authors: Iterable[PeerId]) -> None:
+        """Announce what is held of some authors, with whatever else there is to announce shortly after."""
+        self._to_announce.update(dict.fromkeys(authors))
+        if self._to_announce:
+            self._announces_at = min(self._announces_at, self._timer() + self._config.announce_gap_s)
 
     def _changed(self, new: Sequence[Statement], convicted: Sequence[PeerId]) -> list[Effect]:
         evicted = self._store.take_evicted()

@@ -26,12 +26,10 @@ class GossipConfig:
         max_ahead_s: records issued further in the future are refused.
         refused_s: for how long a record that was refused or evicted is not pulled again.
         messages: how many announcements and requests are taken from one peer.
-        relayed_from: how many announcements of one peer are passed on.
-        relayed: how many announcements are passed on in all; with what this device announces itself, less than
-            `messages`, or others would hold it against this device.
         served: how many bytes are answered to one peer.
         updates: how often one author may publish.
-        announced_per_tick: entries announced per tick at most, because bursts get lost.
+        announce_gap_s: time in which records gather to be announced together.
+        announced_at_once: entries announced at a time at most, because bursts get lost.
         max_claims: records that one peer may say to have, kept at once.
         standing: when a peer is shut out.
     """
@@ -47,10 +45,9 @@ class GossipConfig:
     max_ahead_s: float = 600.0
     refused_s: float = 600.0
     messages: Rate = field(default_factory=lambda: Rate(burst=400, per_s=50))
-    relayed_from: Rate = field(default_factory=lambda: Rate(burst=100, per_s=10))
-    relayed: Rate = field(default_factory=lambda: Rate(burst=200, per_s=25))
     served: Rate = field(default_factory=lambda: Rate(burst=64 << 20, per_s=1 << 20))
     updates: Rate = field(default_factory=lambda: Rate(burst=20, per_s=1 / 60))
-    announced_per_tick: int = 4 * MAX_ANNOUNCED
+    announce_gap_s: float = 0.25
+    announced_at_once: int = 4 * MAX_ANNOUNCED
     max_claims: int = MAX_ENTRIES
     standing: StandingConfig = field(default_factory=StandingConfig)

@@ -94,16 +94,13 @@ def libp2p_id_of(peer: PeerId) -> ID:
     return ID(b"\x00\x24" + b"\x08\x01\x12\x20" + peer)
 
 
-def build_host(
-    seed: bytes, listen: str, on_broadcast: Callable[[PeerId, bytes], None], relays: Callable[[PeerId, bytes], bool]
-) -> HostParts:
+def build_host(seed: bytes, listen: str, on_broadcast: Callable[[PeerId, bytes], None]) -> HostParts:
     """Build a host whose libp2p identity is the Ed25519 key of `seed`.
 
     Args:
         seed: the 32-byte private seed of the identity.
         listen: the multiaddr to listen on, such as `/ip4/0.0.0.0/tcp/0`.
         on_broadcast: takes (forwarder, data) of each fresh message, on the trio thread; must not block.
-        relays: says whether a message is passed on; called on the trio thread.
 
     Raises:
         TransportUnavailable: `listen` is not a TCP multiaddr.
@@ -136,7 +133,7 @@ def build_host(
     # The library counts from int(time.time()): after a restart a peer that published more than one message a second
     # reuses sequence numbers, and its messages are dropped as already seen.
     pubsub.counter = time.time_ns()
-    pubsub.set_topic_validator(TOPIC, _validator(host.get_id(), on_broadcast, relays), False)
+    pubsub.set_topic_validator(TOPIC, _validator(host.get_id(), on_broadcast), False)
     return HostParts(host, pubsub, router)
 
 
@@ -150,8 +147,17 @@ def _connection_config() -> ConnectionConfig:
     )
 
 
+class _OwnMessages(GossipSub):  # type: ignore[misc]  # the library is untyped to us
+    """Sends what this host says to its mesh and passes nothing on: the protocol above announces what it has checked."""
+
+    async def publish(self, msg_forwarder: ID, pubsub_msg: Any) -> None:
+        """Send a message, if it is our own."""
+        if msg_forwarder == self.pubsub.my_id:
+            await super().publish(msg_forwarder, pubsub_msg)
+
+
 def _router() -> GossipSub:
-    return GossipSub(
+    return _OwnMessages(
         protocols=[MESH_PROTOCOL],
         degree=6,
         degree_low=4,
@@ -168,9 +174,7 @@ def _router() -> GossipSub:
     )
 
 
-def _validator(
-    own: ID, on_broadcast: Callable[[PeerId, bytes], None], relays: Callable[[PeerId, bytes], bool]
-) -> Callable[[ID, Any], bool]:
+def _validator(own: ID, on_broadcast: Callable[[PeerId, bytes], None]) -> Callable[[ID, Any], bool]:
     """Return the topic validator. It also delivers: only here is the forwarder of a message known."""
 
     def accept(forwarder: ID, message: Any) -> bool:
@@ -179,10 +183,9 @@ def _validator(
         if forwarder == own or ID(message.from_id) == own:
             return True
         peer = peer_id_of(forwarder)
-        if peer is None:
-            return False
-        on_broadcast(peer, message.data)  # even what is not passed on: the core counts it
-        return relays(peer, message.data)
+        if peer is not None:
+            on_broadcast(peer, message.data)
+        return peer is not None
 
     def validate(forwarder: ID, message: Any) -> bool:
         try:

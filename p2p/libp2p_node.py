@@ -45,10 +45,6 @@ class NodeEvents(Protocol):
     def on_broadcast(self, peer: PeerId, data: bytes) -> None:
         """A broadcast arrived."""
 
-    def relays(self, peer: PeerId, data: bytes) -> bool:
-        """Return whether a broadcast is passed on."""
-        ...
-
     async def on_request(self, peer: PeerId, data: bytes) -> bytes:
         """Return the answer to a request."""
         ...
@@ -70,7 +66,7 @@ class Libp2pNode:
     def __init__(self, seed: bytes, listen: str, events: NodeEvents) -> None:
         self._listen = listen
         self._events = events
-        self._parts = build_host(seed, listen, events.on_broadcast, events.relays)
+        self._parts = build_host(seed, listen, events.on_broadcast)
         self._host = self._parts.host
         self._network = self._host.get_network()
         self._present: set[PeerId] = set()

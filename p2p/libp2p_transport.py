@@ -165,9 +165,6 @@ class _Dispatcher:
             return
         self._submit(self._handlers.on_broadcast, peer, data).add_done_callback(lambda _: self._room.release())
 
-    def relays(self, peer: PeerId, data: bytes) -> bool:
-        return self._handlers.relays(peer, data)
-
     async def on_request(self, peer: PeerId, data: bytes) -> bytes:
         """Answer on a worker thread, without blocking the trio thread meanwhile."""
         import trio

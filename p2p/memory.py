@@ -1,7 +1,6 @@
 """A network in one process with a clock of its own: latency, loss, reordering, partitions and churn, from one seed.
 
-It drives `Gossip` cores directly, so a test of many peers takes moments and always runs the same way. A broadcast
-floods: each peer passes it on once to its other neighbours, as gossipsub does in its mesh.
+It drives `Gossip` cores directly, so a test of many peers takes moments and always runs the same way.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -124,7 +122,11 @@ class MemoryNetwork:
 
     def inject(self, source: PeerId, target: PeerId, data: bytes) -> None:
         """Let `target` receive a broadcast of arbitrary bytes from `source`."""
-        self._send(source, target, data, partial(self._arrive, source, target, data, {source}))
+
+        def arrive() -> None:
+            self._perform(target, self._nodes[target].on_broadcast(source, data))
+
+        self._send(source, target, data, arrive)
 
     def at(self, time: float, event: Callable[[], None]) -> None:
         """Call something at a virtual time; at once, if that is past."""
@@ -164,25 +166,14 @@ class MemoryNetwork:
         for effect in effects:
             match effect:
                 case Broadcast(data):
-                    self._flood(peer, data, {peer})
+                    for target in tuple(self._links[peer]):
+                        self.inject(peer, target, data)
                 case Request(target, data):
                     self._ask(peer, target, data)
                 case Changed(authors):
                     self._on_change(peer, authors)
                 case Disconnect(target):
                     self.disconnect(peer, target)
-
-    def _flood(self, forwarder: PeerId, data: bytes, reached: set[PeerId], source: PeerId | None = None) -> None:
-        for target in tuple(self._links[forwarder]):
-            if target != source:
-                self._send(forwarder, target, data, partial(self._arrive, forwarder, target, data, reached))
-
-    def _arrive(self, forwarder: PeerId, target: PeerId, data: bytes, reached: set[PeerId]) -> None:
-        if target not in reached:
-            reached.add(target)
-            self._perform(target, self._nodes[target].on_broadcast(forwarder, data))
-            if self._nodes[target].relays(forwarder, data):
-                self._flood(target, data, reached, forwarder)
 
     def _ask(self, peer: PeerId, target: PeerId, data: bytes) -> None:
         asker = self._nodes[peer]

@@ -262,10 +262,6 @@ class PeerNode:
         """See `p2p.transport.TransportHandlers`."""
         self._step(lambda: self._gossip.on_broadcast(peer, data))
 
-    def relays(self, peer: PeerId, data: bytes) -> bool:
-        """See `p2p.transport.TransportHandlers`."""
-        return self._gossip.relays(peer, data)
-
     def on_request(self, peer: PeerId, data: bytes) -> bytes:
         """See `p2p.transport.TransportHandlers`."""
         if is_file_request(data):  # read from disk, so outside of the lock

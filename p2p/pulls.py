@@ -43,8 +43,8 @@ class Pulls:
     Args:
         is_news: whether a record is still lacking.
         max_claims: claims of one peer that are kept.
-        max_tries: how often a peer is asked for a record whose announcement it passed on, for it may have to pull the
-            record itself first.
+        max_tries: how often a peer is asked for a record that it announced: a node of another kind may pass on
+            announcements of records that it has to pull itself first.
         retry_s: time before the second try; it doubles with each.
         gap_s: least and most time between two pulls from one peer, unless the next one is full.
     """

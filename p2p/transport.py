@@ -26,11 +26,7 @@ class TransportHandlers(Protocol):
         """The last connection to a peer is gone."""
 
     def on_broadcast(self, peer: PeerId, data: bytes) -> None:
-        """A broadcast arrived by way of `peer`, its forwarder."""
-
-    def relays(self, peer: PeerId, data: bytes) -> bool:
-        """Return whether a broadcast that `peer` forwarded is passed on; quick, called on the network's own thread."""
-        ...
+        """A broadcast of `peer` arrived."""
 
     def on_request(self, peer: PeerId, data: bytes) -> bytes:
         """`peer` asks; return the answer."""
@@ -57,7 +53,7 @@ class Transport(Protocol):
         ...
 
     def broadcast(self, data: bytes) -> None:
-        """Send to everyone, best effort; at most `MAX_BROADCAST_BYTES`."""
+        """Send to the connected peers, best effort; at most `MAX_BROADCAST_BYTES`. Nobody passes it on."""
 
     def request(self, peer: PeerId, data: bytes, timeout_s: float = 10.0) -> bytes:
         """Ask a connected peer and return its answer.

@@ -20,6 +20,7 @@ from p2p import (
     ItemEdge,
     MemoryTables,
     PeerId,
+    RecordInvalid,
     RecordStore,
     SignedRecord,
     TrustEdge,
@@ -172,9 +173,14 @@ class Device:
         """Answer another device's request; who eclipses others answers nothing."""
         return b"" if self.misbehaviour == "eclipse" else self.core.on_request(self._keys.peers[asker], question)
 
-    def relays(self, forwarder: int, data: bytes) -> bool:
-        """Return whether a broadcast is passed on."""
-        return self.misbehaviour != "eclipse" and self.core.relays(self._keys.peers[forwarder], data)
+    def heeds(self, data: bytes) -> bool:
+        """Return whether an announcement, or what claims to be one, may change anything here."""
+        try:
+            entries = messages.decode_announce(data).entries
+        except RecordInvalid:
+            return True
+        entry = self.store.entry
+        return any((held := entry(author)) is None or held[0] < version for author, version, _ in entries)
 
     def garbage(self) -> list[bytes]:
         """Return what a flooding device sends to everybody at each tick: announcements, half of them malformed."""

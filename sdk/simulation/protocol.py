@@ -18,7 +18,6 @@ from sdk.simulation.shard import START, Event
 
 _STEP_S = 3600.0  # how long nobody is told how far it is
 _FOREVER = float("inf")
-_TARGET = 3  # whom an event happens to
 
 
 class Workers(Protocol):
@@ -111,7 +110,8 @@ def _advance(workers: Workers, progress: Progress, until: float, scenario: Scena
         progress.waiting = [[] for _ in answers]
         for outbox, _ in answers:
             for event in outbox:
-                progress.waiting[home[event[_TARGET]]].append(event)
+                _, _, _, target, _, _ = event
+                progress.waiting[home[target]].append(event)
         progress.now = stop
         following = min((at for _, at in answers), default=_FOREVER)
         if batch != _FOREVER and not any(progress.waiting) and following > stop + batch:

@@ -5,9 +5,9 @@ stopped between two events, copied, and continued elsewhere with the same result
 community leave through `outbox`; the engine delivers them at the next multiple of the batch.
 
 A connection is made by a greeting and its answer; who goes away says so, as a closing socket does, and what is sent to
-it afterwards is lost. A broadcast floods: each device passes it on once, as gossipsub does in its mesh. Nothing is
-queued that could change nothing: a copy of a broadcast that arrives after another is counted when it is sent, one timer
-per device stands for all answers that it awaits, and a device with nothing to do does not tick.
+it afterwards is lost. Nothing is queued that could change nothing: an announcement of what the other side holds already
+is counted when it is sent, one timer per device stands for all answers that it awaits, and a device with nothing to do
+does not tick.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ START = 1_700_006_400.0  # virtual Unix seconds at which every simulation begins
 _TIMEOUT_S = 10.0
 _SETTLED_S = 60.0  # a device that came online publishes what is new when its peers had time to tell its own version
 _NEVER = float("inf")
-_REMEMBERED_S = 120.0  # for how long a broadcast is recognised when it comes again, as in gossipsub
 
 
 Event = tuple[float, int, int, int, str, Any]
@@ -50,7 +49,7 @@ class Present:
         timed: whether a timer for them runs.
         ticks_from: when the first tick of this session is; the others follow at whole multiples of `tick_s`.
         ticks_at: when the next tick is.
-        pulls_at: when the next pull is that was put off; infinity when none was.
+        exchanges_at: when the next announcement or pull is that was put off; infinity when none was.
         draw: of latencies and losses.
     """
 
@@ -59,11 +58,11 @@ class Present:
         "connected",
         "device",
         "draw",
+        "exchanges_at",
         "missed",
         "number",
         "online",
         "order",
-        "pulls_at",
         "requests",
         "ticks_at",
         "ticks_from",
@@ -78,25 +77,10 @@ class Present:
         self.connected: dict[int, None] = {}
         self.asked: dict[int, tuple[int, bytes, float]] = {}
         self.timed = False
-        self.ticks_from = self.ticks_at = self.pulls_at = _NEVER
+        self.ticks_from = self.ticks_at = self.exchanges_at = _NEVER
         self.requests = 0
         self.order = 0
         self.draw = random.Random(f"{seed}/{device.number}")
-
-
-class Spread:
-    """A broadcast on its way through one community.
-
-    Attributes:
-        data: what it says.
-        at: when it first comes to each device, by number; minus infinity where it has come, infinity where it will not.
-    """
-
-    __slots__ = ("at", "data")
-
-    def __init__(self, data: bytes, devices: int) -> None:
-        self.data = data
-        self.at = [_NEVER] * devices
 
 
 class Shard:
@@ -115,9 +99,6 @@ class Shard:
         self._events: list[Event] = []
         self.now = START
         self.present: dict[int, Present] = {}
-        self._most = 0  # above the number of every device here
-        self._spreads: tuple[dict[bytes, Spread], dict[bytes, Spread]] = ({}, {})  # of the time before last as well
-        self._forgot_at = START
         self.outbox: list[Event] = []
         self.sent: Counter[int] = Counter()
         self.received: Counter[int] = Counter()
@@ -131,7 +112,6 @@ class Shard:
         """Add a device that comes online at a time."""
         present = Present(device, wanted, self._seed)
         self.present[device.number] = present
-        self._most = max(self._most, device.number + 1)
         self._later(present, joins_at - self.now, device.number, "join", None)
 
     # -- time ------------------------------------------------------------------------------------
@@ -203,51 +183,23 @@ class Shard:
                     self._ask(present, present.device.number_of(peer), data)
                 case Changed(authors):
                     present.device.take(authors)
-                case Broadcast(data):
+                case Broadcast(data) if present.device.misbehaviour != "eclipse":
                     self._broadcast(present, data)
                 case Disconnect(peer):
                     self._hang_up(present, present.device.number_of(peer))
         self._rouse(present)
 
     def _broadcast(self, present: Present, data: bytes) -> None:
-        spread = self._spread_of(data)
-        spread.at[present.number] = -_NEVER
-        self._flood(present, spread, but=-1)
-
-    def _spread_of(self, data: bytes) -> Spread:
-        """Return what became of a broadcast here so far; it is recognised for as long as gossipsub remembers one."""
-        if self.now - self._forgot_at > _REMEMBERED_S:
-            self._spreads, self._forgot_at = ({}, self._spreads[0]), self.now
-        latest, before = self._spreads
-        spread = latest.get(data) or before.get(data)
-        if spread is None:
-            latest[data] = spread = Spread(data, self._most)
-        return spread
-
-    def _flood(self, present: Present, spread: Spread, but: int) -> None:
-        """Send a broadcast to all whom a device is connected to, but one.
-
-        Whoever has it already, or will before, gets nothing queued but counted: a copy of it would change nothing.
-        Should the earlier copy be lost because its sender hangs up meanwhile, a comparison of stores makes up for it.
-        """
-        number, size, comes_at = present.number, len(spread.data), spread.at
+        """Send to all whom a device is connected to; to whom it brings no news, it is counted and not queued."""
+        number, size = present.number, len(data)
         for target in present.connected:
-            if target == but:
-                continue
             self.sent[number] += size
             if self._can_lose and self._loses(present, target):
                 continue
-            if target not in self.present:
-                self._later(present, self._latency_of(present), target, "arrival", spread.data)
-                continue
-            if comes_at[target] > self.now:  # it is not there yet
-                delay_s = self._latency_of(present)
-                if self.now + delay_s < comes_at[target]:
-                    comes_at[target] = self.now + delay_s
-                    self._later(present, delay_s, target, "cast", spread)
-                    continue
-            other = self.present[target]
-            if other.online and number in other.connected:
+            other = self.present.get(target)
+            if other is None or other.device.heeds(data):
+                self._later(present, self._latency_of(present), target, "cast", data)
+            elif other.online and number in other.connected:
                 self.received[target] += size
 
     def _latency_of(self, source: Present) -> float:
@@ -271,13 +223,13 @@ class Shard:
     # -- rest ------------------------------------------------------------------------------------
 
     def _rouse(self, present: Present) -> None:
-        """See to it that a device ticks, and pulls what it put off, when there is something to do; it may be asleep."""
+        """See to it that a device does what it put off, and ticks, when there is something to do; it may be asleep."""
         if not present.online:
             return
-        pulls_at = max(self.now, present.device.core.pulls_at())
-        if pulls_at < present.pulls_at:
-            present.pulls_at = pulls_at
-            self._at(present, pulls_at, "pull")
+        exchanges_at = max(self.now, present.device.core.exchanges_at())
+        if exchanges_at < present.exchanges_at:
+            present.exchanges_at = exchanges_at
+            self._at(present, exchanges_at, "exchange")
         if present.ticks_at > self.now + self._network.tick_s:
             self._tick_at(present, self._needed_at(present))
 
@@ -328,7 +280,7 @@ class Shard:
         for target in list(present.connected):
             self._hang_up(present, target)
         present.asked.clear()
-        present.ticks_at = present.pulls_at = _NEVER
+        present.ticks_at = present.exchanges_at = _NEVER
         away = present.draw.expovariate(1.0 / (self._network.session_h * 3600.0))
         self._later(present, away, present.number, "join", None)
 
@@ -344,11 +296,11 @@ class Shard:
             if target not in present.connected:
                 self._send(present, target, "hello", None, 0)
 
-    def _on_pull(self, present: Present, cause: int, data: object) -> None:
+    def _on_exchange(self, present: Present, cause: int, data: object) -> None:
         del cause, data
-        if self.now == present.pulls_at:
-            present.pulls_at = _NEVER
-            self._perform(present, present.device.core.pull())
+        if self.now == present.exchanges_at:
+            present.exchanges_at = _NEVER
+            self._perform(present, present.device.core.exchange())
 
     def _on_hello(self, present: Present, cause: int, data: object) -> None:
         del data
@@ -372,24 +324,10 @@ class Shard:
             del present.connected[cause]
             self._perform(present, present.device.core.on_peer_gone(present.device.peer_of(cause)))
 
-    def _on_cast(self, present: Present, cause: int, spread: Spread) -> None:
-        """A broadcast comes from a device of this community."""
-        number, data = present.number, spread.data
-        if not present.online or cause not in present.connected:
-            if spread.at[number] == self.now:
-                spread.at[number] = _NEVER  # whoever has another copy may bring it
-            return
-        self.received[number] += len(data)
-        if spread.at[number] == -_NEVER:
-            return
-        spread.at[number] = -_NEVER
-        self._perform(present, present.device.core.on_broadcast(present.device.peer_of(cause), data))
-        if present.device.relays(cause, data):
-            self._flood(present, spread, but=cause)
-
-    def _on_arrival(self, present: Present, cause: int, data: bytes) -> None:
-        """A broadcast comes from another community."""
-        self._on_cast(present, cause, self._spread_of(data))
+    def _on_cast(self, present: Present, cause: int, data: bytes) -> None:
+        if present.online and cause in present.connected:
+            self.received[present.number] += len(data)
+            self._perform(present, present.device.core.on_broadcast(present.device.peer_of(cause), data))
 
     def _on_ask(self, present: Present, cause: int, data: tuple[int, bytes]) -> None:
         request, question = data
@@ -422,11 +360,11 @@ class Shard:
 
 _HANDLERS: dict[str, Any] = {
     name.removeprefix("_on_"): getattr(Shard, name)
-    for name in ("_on_join", "_on_leave", "_on_tick", "_on_hello", "_on_welcome", "_on_bye", "_on_cast", "_on_arrival")
+    for name in ("_on_join", "_on_leave", "_on_tick", "_on_hello", "_on_welcome", "_on_bye", "_on_cast")
 } | {
     "answer": Shard._on_answer,
     "ask": Shard._on_ask,
+    "exchange": Shard._on_exchange,
     "late": Shard._on_late,
     "publish": Shard._on_publish,
-    "pull": Shard._on_pull,
 }

@@ -311,7 +311,7 @@ class Scene:
                 self._now += int.from_bytes(data[:3], "big", signed=True) / 4
                 return self._core.tick()
             case 7:
-                self._core.relays(peer, data)
+                return self._core.exchange()
         return []
 
     def _perform(self, effects: Iterable[Effect]) -> None:

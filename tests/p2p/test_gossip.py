@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -91,6 +93,36 @@ def test_bursts_of_announcements_are_spread_over_ticks(lab: Lab) -> None:
     while broadcasts := [effect for effect in lab.core.tick() if isinstance(effect, Broadcast)]:
         sizes.append(sum(len(messages.decode_announce(b.data).entries) for b in broadcasts))
     assert sizes == [128, 128, 44]
+
+
+def test_what_a_peer_announced_is_checked_and_announced_in_turn(lab: Lab) -> None:
+    lab.meet()
+    lab.bring(record(ANN, 1))
+    assert lab.core.tick() == [], "the only peer holds it"
+    lab.meet(OTHER)
+    lab.bring(record(BEN, 1))
+    assert lab.core.exchange() == [], "others may come to be announced together"
+    lab.bring(record(ANN, 2))
+    lab.now = lab.core.exchanges_at()
+    (broadcast,) = lab.core.exchange()
+    assert isinstance(broadcast, Broadcast)
+    assert messages.decode_announce(broadcast.data).entries == (entry(record(BEN, 1)), entry(record(ANN, 2)))
+    assert lab.core.exchanges_at() == math.inf
+
+
+def test_what_was_refused_or_found_by_comparison_is_not_announced(lab: Lab) -> None:
+    for comparison in (*comparisons(lab.meet()), *comparisons(lab.meet(OTHER))):
+        found = lab.core.on_response(
+            PEER.peer_id, comparison.data, messages.encode_comparison(Entries((entry(record(BEN, 1)),)))
+        )
+        if questions(found):
+            lab.answer(found, record(BEN, 1))
+    forged = bytearray(record(ANN, 1).to_bytes())
+    forged[-1] ^= 1
+    lab.answer(lab.announce(entry(record(ANN, 1))), bytes(forged))
+    assert BEN.peer_id in {author for author, _, _ in lab.store.summary()}
+    lab.now += 1
+    assert not any(isinstance(effect, Broadcast) for effect in lab.core.tick())
 
 
 def test_what_came_together_is_held_in_the_order_it_came(lab: Lab) -> None:
@@ -344,9 +376,9 @@ def test_a_tick_that_is_not_due_does_nothing(turns: list[int]) -> None:
     for version, turn in enumerate(turns, 1):
         lab.now += (0.1, 0.3, 1.0, 20.0)[turn % 4]
         is_due = lab.core.due_at() <= lab.now
-        assert lab.core.due_at() <= lab.core.pulls_at()
+        assert lab.core.due_at() <= lab.core.exchanges_at()
         effects = lab.core.tick()
-        assert is_due or effects == []
+        assert is_due or all(isinstance(effect, Broadcast) for effect in effects)  # it does not wait for more to say
         dues.add(is_due)
         sizes.add(len(effects))
         note(effects)

@@ -143,15 +143,6 @@ def test_whoever_passes_on_what_does_not_exist_is_not_blamed_but_its_author_is()
     assert lab.core.shut_out == (ANN.peer_id,)
 
 
-def test_what_is_passed_on_is_bounded_for_each_peer_and_in_all(lab: Lab) -> None:
-    said = messages.encode(Announce((entry(record(ANN, 1)),)))
-    lab = Lab(relayed_from=Rate(burst=3, per_s=1), relayed=Rate(burst=5, per_s=2))
-    assert [lab.core.relays(PEER.peer_id, said) for _ in range(5)] == [True] * 3 + [False] * 2
-    assert [lab.core.relays(OTHER.peer_id, said) for _ in range(5)] == [True] * 2 + [False] * 3
-    lab.now += 1
-    assert [lab.core.relays(PEER.peer_id, said) for _ in range(2)] == [True, False]
-
-
 def test_whoever_passes_on_an_equivocation_is_not_blamed(lab: Lab) -> None:
     for author in (Identity.from_seed(bytes([i]) * 32) for i in range(100, 130)):
         lab.bring(record(author, 1))
@@ -173,14 +164,6 @@ def test_a_full_disk_is_counted_and_nobody_is_blamed(lab: Lab, monkeypatch: pyte
 
 
 # -- whose records are wanted ----------------------------------------------------------------------
-
-
-def test_only_announcements_about_wanted_authors_are_passed_on(lab: Lab) -> None:
-    lab.welcome = {ANN.peer_id: 0.0}
-    ann, ben = entry(record(ANN, 1)), entry(record(BEN, 1))
-    assert not lab.core.relays(PEER.peer_id, messages.encode(Announce((ann,))))
-    assert lab.core.relays(PEER.peer_id, messages.encode(Announce((ann, ben))))
-    assert not lab.core.relays(PEER.peer_id, b"garbage")
 
 
 def test_an_interest_is_told_once_and_compared_by(lab: Lab) -> None:

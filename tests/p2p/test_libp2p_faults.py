@@ -283,7 +283,7 @@ def test_the_validator_refuses_what_is_too_large_and_never_raises() -> None:
             raise RuntimeError("a delivery that raises")
 
     own, other = (libp2p_id_of(Identity.create().peer_id) for _ in range(2))
-    validate = _validator(own, deliver, lambda *_: True)
+    validate = _validator(own, deliver)
 
     def says(forwarder: ID, data: bytes, author: ID = other) -> bool:
         return validate(forwarder, SimpleNamespace(data=data, from_id=author.to_bytes()))

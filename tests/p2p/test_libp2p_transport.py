@@ -49,14 +49,14 @@ def test_a_peer_that_is_hung_up_on_is_gone_and_may_dial_again(start: Callable[..
     assert two.hears(one, b"again")
 
 
-def test_what_is_not_worth_passing_on_stops_here_and_the_rest_goes_on(start: Callable[..., Peer]) -> None:
+def test_broadcasts_reach_the_peers_and_nobody_else(start: Callable[..., Peer]) -> None:
     first, middle, last = start(), start(), start()
     first.transport.connect(middle.address)
     last.transport.connect(middle.address)
-    assert last.hears(first, b"to all")
-    assert middle.hears(first, b"keep")
-    assert last.hears(first, b"to all again")
-    assert not any(data.startswith(b"keep") for _, data in last.recorder.broadcasts)
+    assert middle.hears(first, b"to my peer")
+    assert last.hears(middle, b"to all")
+    assert first.hears(middle, b"to all again")
+    assert all(data.startswith(b"to all") for _, data in last.recorder.broadcasts)
 
 
 def test_window_updates_are_batched(start: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,9 +45,6 @@ class Recorder:
         if data.startswith(b"raise"):
             raise RuntimeError("a handler that raises on a broadcast")
 
-    def relays(self, peer: PeerId, data: bytes) -> bool:
-        return not data.startswith(b"keep")
-
     def on_request(self, peer: PeerId, data: bytes) -> bytes:
         if data == b"raise":
             raise RuntimeError("a handler that raises on a request")
