@@ -167,9 +167,14 @@ class CodeAnswers:
 
     def divergence(self, reference: Answers, rows: Tensor) -> Tensor:
         """See `Answers`."""
-        gap = (reference.log_probs(rows) - self.log_probs(rows)).sum(dim=-1)
-        real = (rows >= 0).flatten(1)
-        return ((gap.exp() - 1 - gap).flatten(1) * real).sum(dim=1) / real.sum(dim=1).clamp(min=1)
+        return estimated_divergence(self.log_probs(rows), reference.log_probs(rows), rows)
+
+
+def estimated_divergence(mine: Tensor, reference: Tensor, rows: Tensor) -> Tensor:
+    """KL from a policy to a reference, float [P], see `Answers.divergence`, from log-probabilities [P, M, K, L]."""
+    gap = (reference - mine).sum(dim=-1)
+    real = (rows >= 0).flatten(1)
+    return ((gap.exp() - 1 - gap).flatten(1) * real).sum(dim=1) / real.sum(dim=1).clamp(min=1)
 
 
 def marked(rows: Tensor, n: int) -> Tensor:

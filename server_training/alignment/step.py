@@ -9,7 +9,7 @@ from torch import Tensor
 
 from server_training.alignment.config import ObjectiveConfig
 from server_training.alignment.objectives import AlignmentObjective, Rollout
-from server_training.alignment.policy import Answers, Policy
+from server_training.alignment.policy import Answers, Policy, estimated_divergence
 from server_training.alignment.prompts import Asked
 
 
@@ -19,7 +19,7 @@ class Losses:
 
     Attributes:
         total: what is minimised.
-        kl: from the policy to the reference; zero when it has no weight.
+        kl: from the policy to the reference, estimated from the lists when it has no weight; zero without a reference.
         log_probs: [P, M, K, L], of the lists under the policy as it was before the step, without gradient.
     """
 
@@ -60,6 +60,8 @@ def losses(
             held: Answers = reference(asked.inputs)
         kl = answers.divergence(held, rollout.rows).mean()
         total = total + config.kl * kl
+    elif config.reference != "none":
+        kl = estimated_divergence(now.detach(), rollout.reference, rollout.rows).mean()
     weight = 1.0 if config.name == "likelihood" else config.likelihood
     if weight:
         total = total + weight * policy.training_loss(states, items, asked.wanted[:, 0])

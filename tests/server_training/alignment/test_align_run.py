@@ -185,6 +185,8 @@ def test_every_shipped_alignment_runs_and_keeps_the_best(
     reached = [record.valid["ndcg@10"] for record in watcher.records]
     assert [record.steps for record in watcher.records] == [0, 3, 6]
     assert result.aligned.best == max(reached)
+    if few(name).objective.reference != "none":
+        assert all(record.kl > 0 for record in watcher.records[1:] if record.kl is not None), "also without a weight"
     assert result.report.after.lists["invalid@10"] == 0
     aligned = Run.open(tmp_path / "out")
     assert aligned.info.alignment is not None
