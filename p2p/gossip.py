@@ -64,7 +64,8 @@ class Gossip:
         config: pace and limits.
         admit: how welcome an author is: the higher, the sooner pulled; 0 or less is neither pulled nor passed on.
         frontier: the authors whose records are wanted; None for everyone's.
-        opener: reads and verifies statements; a simulation hands in one that remembers its answers.
+        opener, reader: read and verify statements, and read announcements; a simulation hands in such as remember their
+            answers.
         toggle: fills the tables that stores are compared by; a simulation hands in a compiled one.
         timer: seconds since whenever, for pauses, tries and quotas: they should pass though the clock be set; `clock`
             if not given.
@@ -80,12 +81,14 @@ class Gossip:
         admit: Callable[[PeerId], float] = lambda _: 1.0,
         frontier: Frontier = lambda: None,
         opener: Opener = open_statement,
+        reader: Callable[[bytes], Announce] = messages.decode_announce,
         toggle: Toggle = toggled,
         timer: Callable[[], float] | None = None,
     ) -> None:
         self._me = me
         self._store = store
         self._timer = timer = timer or clock
+        self._read = reader
         self._rng = rng
         self._config = config or GossipConfig()
         self._admit = admit
@@ -184,7 +187,7 @@ class Gossip:
         if not self._welcome(peer, data):
             return []
         try:
-            announced = messages.decode_announce(data)
+            announced = self._read(data)
         except RecordInvalid as error:
             self._blame(peer, error.reason)
             return []

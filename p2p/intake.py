@@ -140,6 +140,8 @@ class Intake:
         Args:
             records: for each author one record, or the two of a proof.
         """
+        if not any(_is_update(self._store.entry(signed.author), signed.version) for signed in records):
+            return list(records)  # all are first ones, as most are to a device that is new
         now, welcome = self._clock(), []
         stated = Counter(signed.author for signed in records)
         for signed in records:

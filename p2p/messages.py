@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from p2p.errors import RecordInvalid, Rejected
@@ -152,7 +151,6 @@ def encode_bodies(records: Sequence[bytes]) -> bytes:
     return pack([VERSION, list(records)])
 
 
-@lru_cache(maxsize=256)  # a broadcast is read twice: is it worth passing on, and what does it say
 def decode_announce(data: bytes) -> Announce:
     """Read a broadcast.
 
@@ -257,13 +255,15 @@ def _interest(content: Any) -> bytes | None:
 
 
 def _entries(content: Any, most: int) -> tuple[Entry, ...]:
-    _need(isinstance(content, list) and len(content) <= most)
-    for row in content:
-        _need(isinstance(row, list) and len(row) == 3)
-        author, version, digest = row
-        _need(is_key(author, PEER_ID_BYTES) and is_key(digest, DIGEST_BYTES))
-        _need(is_int(version, 1, EQUIVOCATED))
-    return tuple((PeerId(author), version, digest) for author, version, digest in content)
+    _need(isinstance(content, list) and len(content) <= most and all(map(_is_entry, content)))
+    return tuple(map(tuple, content))
+
+
+def _is_entry(row: Any) -> bool:
+    if not isinstance(row, list) or len(row) != 3:
+        return False
+    author, version, digest = row
+    return is_key(author, PEER_ID_BYTES) and is_key(digest, DIGEST_BYTES) and is_int(version, 1, EQUIVOCATED)
 
 
 def _need(condition: bool) -> None:

@@ -33,7 +33,7 @@ from p2p.node import first_version_at
 from sdk.interest import Interest, InterestConfig
 from sdk.item_opinion import ItemOpinion
 from sdk.simulation.fast_cells import toggle
-from sdk.simulation.keys import NAMESPACE, Keys, remembered, remembered_edges
+from sdk.simulation.keys import NAMESPACE, Keys, remembered, remembered_announcement, remembered_edges
 from sdk.simulation.scenario import TrustConfig
 from sdk.simulation.world import Misbehaviour, Statement
 from sdk.social import SocialConfig, SocialGraph
@@ -112,6 +112,7 @@ class Device:
             admit=self.interest.admit,
             frontier=self.interest.frontier,
             opener=remembered,
+            reader=remembered_announcement,
             toggle=toggle,
         )
         self.misbehaviour: Misbehaviour | None = None
@@ -176,7 +177,7 @@ class Device:
     def heeds(self, data: bytes) -> bool:
         """Return whether an announcement, or what claims to be one, may change anything here."""
         try:
-            entries = messages.decode_announce(data).entries
+            entries = remembered_announcement(data).entries
         except RecordInvalid:
             return True
         entry = self.store.entry

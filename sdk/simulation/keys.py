@@ -6,11 +6,13 @@ import hashlib
 from functools import lru_cache
 
 from p2p import AdjacencyRecord, Identity, PeerId, Statement, item_key, open_statement
+from p2p.messages import Announce, decode_announce
 from sdk.social import stated_edges
 from trust import AuthorEdges
 
 NAMESPACE = "simulation"
 _REMEMBERED = 400_000
+_LATELY = 10_000  # announcements that are on their way
 
 
 class Keys:
@@ -43,6 +45,16 @@ def remembered(data: bytes) -> Statement:
         RecordInvalid: with the reason.
     """
     return open_statement(data)
+
+
+@lru_cache(maxsize=_LATELY)
+def remembered_announcement(data: bytes) -> Announce:
+    """Read an announcement, once for all devices of this process to which it goes.
+
+    Raises:
+        RecordInvalid: it is malformed.
+    """
+    return decode_announce(data)
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -31,7 +31,7 @@ _PLAIN = {
     ("numpy.random.bit_generator", "SeedSequence"),
 }
 
-_HANDED_IN = ("remembered", "remembered_edges", "toggle")  # functions that devices hold
+_HANDED_IN = ("remembered", "remembered_announcement", "remembered_edges", "toggle")  # functions that devices hold
 
 
 class _Reader(pickle.Unpickler):
