@@ -182,6 +182,10 @@ class Gossip:
 
     # -- messages in -----------------------------------------------------------------------------
 
+    def lacks(self, entries: Iterable[Entry]) -> bool:
+        """Return whether any of these would be news, wanted or not."""
+        return any(map(self._intake.is_news, entries))
+
     def on_broadcast(self, peer: PeerId, data: bytes) -> list[Effect]:
         """`peer` announced records: pull what is missing."""
         if not self._welcome(peer, data):

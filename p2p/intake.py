@@ -140,13 +140,14 @@ class Intake:
         Args:
             records: for each author one record, or the two of a proof.
         """
-        if not any(_is_update(self._store.entry(signed.author), signed.version) for signed in records):
+        updates = {s.author for s in records if _is_update(self._store.entry(s.author), s.version)}
+        if not updates:
             return list(records)  # all are first ones, as most are to a device that is new
         now, welcome = self._clock(), []
         stated = Counter(signed.author for signed in records)
         for signed in records:
             author = signed.author
-            counts = stated[author] < 2 and _is_update(self._store.entry(author), signed.version)
+            counts = stated[author] < 2 and author in updates
             if counts and not self._from_author.take(author, now):
                 self._refuse(Rejected.RATE)
             else:

@@ -38,7 +38,7 @@ class MemoryNetwork:
 
     Attributes:
         now: virtual Unix seconds.
-        sent, received: bytes of messages by peer, what was passed on for others included, transport overhead not.
+        sent, received: bytes of messages by peer, without transport overhead.
     """
 
     def __init__(

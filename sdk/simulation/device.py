@@ -180,8 +180,7 @@ class Device:
             entries = remembered_announcement(data).entries
         except RecordInvalid:
             return True
-        entry = self.store.entry
-        return any((held := entry(author)) is None or held[0] < version for author, version, _ in entries)
+        return self.core.lacks(entries)
 
     def garbage(self) -> list[bytes]:
         """Return what a flooding device sends to everybody at each tick: announcements, half of them malformed."""

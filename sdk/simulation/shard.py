@@ -42,8 +42,7 @@ class Present:
     Attributes:
         device, number: the device, and which it is.
         online: whether it is reachable.
-        wanted: numbers of those whom it connects to.
-        missed: the same as a set.
+        wanted: numbers of those whom it connects to, in this order.
         connected: numbers of those whom it is connected to.
         asked: requests that await an answer, by number: whom, what, and until when; in the order of that time.
         timed: whether a timer for them runs.
@@ -59,7 +58,6 @@ class Present:
         "device",
         "draw",
         "exchanges_at",
-        "missed",
         "number",
         "online",
         "order",
@@ -73,7 +71,7 @@ class Present:
     def __init__(self, device: Device, wanted: Sequence[int], seed: int) -> None:
         self.device, self.number = device, device.number
         self.online = False
-        self.wanted, self.missed = tuple(wanted), frozenset(wanted)
+        self.wanted: dict[int, None] = dict.fromkeys(wanted)
         self.connected: dict[int, None] = {}
         self.asked: dict[int, tuple[int, bytes, float]] = {}
         self.timed = False
@@ -235,7 +233,7 @@ class Shard:
 
     def _needed_at(self, present: Present) -> float:
         """Return from when on a tick has something to do."""
-        if present.device.misbehaviour == "flood" or not present.connected.keys() >= present.missed:
+        if present.device.misbehaviour == "flood" or not present.connected.keys() >= present.wanted.keys():
             return self.now
         return present.device.core.due_at()
 
